@@ -1,0 +1,1 @@
+"""A Substrate chain from both sides: its client, its runtime in Python, and a development node."""
