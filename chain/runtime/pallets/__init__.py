@@ -1,0 +1,1 @@
+"""The pallets of the runtime, one module each; `chain.runtime.construct` lists them."""

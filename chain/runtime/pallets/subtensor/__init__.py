@@ -1,0 +1,1 @@
+"""SubtensorModule: subnets, neurons, weights, stake and emission."""

@@ -1,0 +1,230 @@
+"""The epoch of a subnet: from storage into Yuma and back.
+
+Each mechanism of a subnet has its own weights, bonds and incentive and runs its own epoch on its
+share of the emission; what else an epoch says is then combined, weighted by those shares. Stake
+counts with what child keys give and take, and with root stake at the TAO weight.
+Paying out is the coinbase's. Voting power is not tracked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from chain.runtime import yuma
+from chain.runtime.fixed import I64F64, U16_MAX, U64_MAX, U64F64, U96F32
+from chain.runtime.frame import Ctx
+from chain.runtime.pallets.subtensor import events as ev
+from chain.runtime.pallets.subtensor import shares, tempo
+from chain.runtime.pallets.subtensor import storage as s
+from chain.runtime.pallets.subtensor.records import StorageIndex
+from chain.types import AccountId, Alpha, NetUid
+
+ROOT_NETUID = NetUid(0)
+
+# Stake as an epoch counts it
+
+
+def tao_weight(ctx: Ctx) -> int:
+    """What one unit of root stake counts in alpha, U96F32."""
+    return U96F32.ratio(s.TaoWeight.get(ctx), U64_MAX)
+
+
+def inherited_alpha(ctx: Ctx, hotkey: AccountId, netuid: NetUid) -> int:
+    """Alpha that votes with `hotkey`: its own less its children's part, and its parents' part."""
+    if netuid == ROOT_NETUID:
+        return int(shares.total(ctx, hotkey, netuid))
+    return _inherited(ctx, hotkey, netuid, netuid)
+
+
+def inherited_tao(ctx: Ctx, hotkey: AccountId, netuid: NetUid) -> int:
+    """Root stake that votes with `hotkey` on `netuid`, by the same child keys."""
+    return _inherited(ctx, hotkey, netuid, ROOT_NETUID)
+
+
+def _inherited(ctx: Ctx, hotkey: AccountId, netuid: NetUid, held_on: NetUid) -> int:
+    own = U96F32.of(int(shares.total(ctx, hotkey, held_on)))
+    given = taken = 0
+    for proportion, _ in s.ChildKeys.get(ctx, hotkey, netuid):
+        given += U96F32.mul(own, U96F32.ratio(proportion, U64_MAX))
+    for proportion, parent in s.ParentKeys.get(ctx, hotkey, netuid):
+        stake = U96F32.of(int(shares.total(ctx, parent, held_on)))
+        taken += U96F32.mul(stake, U96F32.ratio(proportion, U64_MAX))
+    return U96F32.to_u64(U96F32.add(U96F32.sub(own, given), taken))
+
+
+def stake_weight(ctx: Ctx, netuid: NetUid, hotkey: AccountId) -> int:
+    """All stake behind `hotkey` in alpha, I64F64 raw bits."""
+    weight = I64F64.convert(tao_weight(ctx), U96F32)
+    alpha = I64F64.of(inherited_alpha(ctx, hotkey, netuid))
+    tao = I64F64.of(inherited_tao(ctx, hotkey, netuid))
+    return I64F64.add(alpha, I64F64.mul(tao, weight))
+
+
+# Mechanisms
+
+
+def split_emission(ctx: Ctx, netuid: NetUid, emission: int) -> list[int]:
+    """The share of each mechanism; what rounding leaves over is the first one's."""
+    count = s.MechanismCountCurrent.get(ctx, netuid)
+    split = s.MechanismEmissionSplit.find(ctx, netuid)
+    if split is None:
+        parts = [emission // count] * count
+    else:
+        parts = [emission * share // U16_MAX for share in split[:count]]
+        parts += [0] * (count - len(parts))
+    parts[0] += emission - sum(parts)
+    return parts
+
+
+# The epoch
+
+
+def is_consistent(ctx: Ctx, netuid: NetUid) -> bool:
+    """Whether no hotkey holds two seats; with one that does, an epoch would pay it twice."""
+    keys = [hotkey for _, hotkey in s.Keys.row(ctx, netuid)]
+    return len(set(keys)) == len(keys)
+
+
+@dataclass(frozen=True)
+class Earned:
+    """What one hotkey earned in an epoch, in units of the emission shared out."""
+
+    incentive: int
+    dividend: int
+
+
+def run(ctx: Ctx, netuid: NetUid, emission: int) -> dict[AccountId, Earned]:
+    """Run the epoch of every mechanism, store what it says, and return what each hotkey earned.
+
+    The result is in the order of the hotkeys' bytes.
+    """
+    seats = dict(s.Keys.row(ctx, netuid))
+    n = s.SubnetworkN.get(ctx, netuid)
+    hotkeys = [seats.get(uid) for uid in range(n)]
+    stake = [0 if key is None else stake_weight(ctx, netuid, key) for key in hotkeys]
+    parts = split_emission(ctx, netuid, emission)
+    outputs = []
+    for mecid, part in enumerate(parts):
+        index = StorageIndex.of(netuid, mecid)
+        output = yuma.epoch(_gather(ctx, netuid, index, hotkeys, stake, part))
+        _store_mechanism(ctx, index, output)
+        outputs.append(output)
+    _store_combined(ctx, netuid, outputs, _mechanism_weights(parts, emission))
+
+    earned = {
+        key: Earned(
+            sum(output.server_emission[uid] for output in outputs),
+            sum(output.validator_emission[uid] for output in outputs),
+        )
+        for uid, key in enumerate(hotkeys)
+        if key is not None
+    }
+    return dict(sorted(earned.items()))
+
+
+def _gather(
+    ctx: Ctx,
+    netuid: NetUid,
+    index: StorageIndex,
+    hotkeys: Sequence[AccountId | None],
+    stake: Sequence[int],
+    emission: int,
+) -> yuma.EpochInput:
+    n = len(hotkeys)
+    owner = s.SubnetOwnerHotkey.find(ctx, netuid)
+    owner_uid = None if owner is None else s.Uids.find(ctx, netuid, owner)
+    permits = s.ValidatorPermit.get(ctx, netuid)[:n]
+    low, high = s.AlphaValues.get(ctx, netuid)
+    return yuma.EpochInput(
+        block=ctx.block,
+        tempo=s.Tempo.get(ctx, netuid),
+        activity_cutoff=tempo.activity_cutoff(ctx, netuid),
+        last_update=s.LastUpdate.get(ctx, index)[:n],
+        block_at_registration=[
+            0 if key is None else s.BlockAtRegistration.get(ctx, netuid, uid)
+            for uid, key in enumerate(hotkeys)
+        ],
+        last_step_block=s.LastMechansimStepBlock.get(ctx, netuid),
+        stake=stake,
+        stake_threshold=s.StakeThreshold.get(ctx),
+        owner_uid=owner_uid,
+        validator_permit=[*permits, *[False] * (n - len(permits))],
+        max_validators=s.MaxAllowedValidators.get(ctx, netuid),
+        weights=[s.Weights.get(ctx, index, uid) for uid in range(n)],
+        bonds=[s.Bonds.get(ctx, index, uid) for uid in range(n)],
+        kappa=s.Kappa.get(ctx, netuid),
+        bonds_penalty=s.BondsPenalty.get(ctx, netuid),
+        bonds_moving_average=min(s.BondsMovingAverage.get(ctx, netuid), yuma.PER_MILLION),
+        yuma3=s.Yuma3On.get(ctx, netuid),
+        liquid_alpha=s.LiquidAlphaOn.get(ctx, netuid),
+        alpha_low=low,
+        alpha_high=high,
+        alpha_sigmoid_steepness=s.AlphaSigmoidSteepness.get(ctx, netuid),
+        commit_block=_commit_blocks(ctx, netuid, index, hotkeys),
+        emission=emission,
+    )
+
+
+def _commit_blocks(
+    ctx: Ctx, netuid: NetUid, index: StorageIndex, hotkeys: Sequence[AccountId | None]
+) -> list[int] | None:
+    """The block of each neuron's earliest commit that may still be revealed, of both kinds."""
+    if not s.CommitRevealWeightsEnabled.get(ctx, netuid):
+        return None
+    oldest = tempo.epoch_index(ctx, netuid) - s.RevealPeriodEpochs.get(ctx, netuid)
+    earliest: dict[AccountId, int] = {}
+
+    def note(hotkey: AccountId, block: int) -> None:
+        earliest[hotkey] = min(earliest.get(hotkey, U64_MAX), block)
+
+    for epoch, commits in s.TimelockedWeightCommits.row(ctx, index):
+        if epoch >= oldest:
+            for hotkey, block, _, _ in commits:
+                note(hotkey, block)
+    for hotkey, queue in s.WeightCommits.row(ctx, index):
+        # A queue is in order of time, so the first that has not expired is the earliest.
+        waiting = [block for _, epoch, block, _ in queue if epoch >= oldest]
+        if waiting:
+            note(hotkey, waiting[0])
+    return [U64_MAX if key is None else earliest.get(key, U64_MAX) for key in hotkeys]
+
+
+def _store_mechanism(ctx: Ctx, index: StorageIndex, output: yuma.EpochOutput) -> None:
+    s.Incentive.put(ctx, index, output.incentive)
+    # Every uid gets a row: whoever has no permit any more loses its bonds.
+    for uid, row in enumerate(output.bonds):
+        s.Bonds.put(ctx, index, uid, list(row))
+    emissions = [Alpha(emission) for emission in output.server_emission]
+    ctx.deposit(ev.IncentiveAlphaEmittedToMiners(index, emissions))
+
+
+def _mechanism_weights(parts: Sequence[int], emission: int) -> list[int]:
+    """How much each mechanism counts in what is stored once for the subnet, U64F64."""
+    if emission == 0:
+        return [U64F64.ONE, *[0] * (len(parts) - 1)]
+    return [U64F64.ratio(part, emission) for part in parts]
+
+
+def _store_combined(
+    ctx: Ctx, netuid: NetUid, outputs: Sequence[yuma.EpochOutput], weights: Sequence[int]
+) -> None:
+    def combined(columns: Iterable[Sequence[int]]) -> list[int]:
+        totals: list[int] = []
+        for column, weight in zip(columns, weights, strict=True):
+            totals = totals or [0] * len(column)
+            for uid, number in enumerate(column):
+                part = U64F64.mul(U64F64.of(number), weight)
+                totals[uid] = U64F64.to_int(U64F64.add(U64F64.of(totals[uid]), part))
+        return totals
+
+    def any_of(columns: Iterable[Sequence[bool]]) -> list[bool]:
+        return [any(flags) for flags in zip(*columns, strict=True)]
+
+    s.Active.put(ctx, netuid, any_of(o.active for o in outputs))
+    s.ValidatorPermit.put(ctx, netuid, any_of(o.validator_permit for o in outputs))
+    s.Emission.put(ctx, netuid, [Alpha(e) for e in combined(o.emission for o in outputs)])
+    s.Consensus.put(ctx, netuid, combined(o.consensus for o in outputs))
+    s.Dividends.put(ctx, netuid, combined(o.dividends for o in outputs))
+    s.ValidatorTrust.put(ctx, netuid, combined(o.validator_trust for o in outputs))
+    s.StakeWeight.put(ctx, netuid, combined(o.stake_weight for o in outputs))
