@@ -17,6 +17,7 @@ from chain.runtime.pallets import (
 )
 from chain.runtime.pallets.subtensor import (
     blockstep,
+    constants,
     epoch,
     hotkeys,
     registration,
@@ -30,7 +31,17 @@ from chain.runtime.pallets.subtensor.pallet import pallet as subtensor
 __all__ = ["PALLETS"]
 
 # Files of SubtensorModule declare by being imported.
-_DECLARED = (blockstep, epoch, hotkeys, registration, serving, staking, subnets, weights)
+_DECLARED = (
+    blockstep,
+    constants,
+    epoch,
+    hotkeys,
+    registration,
+    serving,
+    staking,
+    subnets,
+    weights,
+)
 
 PALLETS.construct(
     [

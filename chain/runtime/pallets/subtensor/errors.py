@@ -26,7 +26,8 @@ HotKeyNotRegisteredInNetwork = pallet.error(
 NonAssociatedColdKey = pallet.error(
     "NonAssociatedColdKey",
     7,
-    "Request to stake, unstake or subscribe is made by a coldkey that is not associated with the hotkey account.",
+    "Request to stake, unstake or subscribe is made by a coldkey that is not associated "
+    "with the hotkey account.",
 )
 NotEnoughStake = pallet.error(
     "NotEnoughStake", 8, "The caller does not have enought stake to perform this action."
@@ -34,12 +35,14 @@ NotEnoughStake = pallet.error(
 NotEnoughStakeToWithdraw = pallet.error(
     "NotEnoughStakeToWithdraw",
     9,
-    'The caller is requesting removing more stake than there exists in the staking account. See: "[remove_stake()]".',
+    "The caller is requesting removing more stake than there exists in the staking account. "
+    'See: "[remove_stake()]".',
 )
 NotEnoughStakeToSetWeights = pallet.error(
     "NotEnoughStakeToSetWeights",
     10,
-    "The caller is requesting to set weights but the caller has less than minimum stake required to set weights (less than WeightsMinStake).",
+    "The caller is requesting to set weights but the caller has less than minimum stake "
+    "required to set weights (less than WeightsMinStake).",
 )
 NotEnoughStakeToSetChildkeys = pallet.error(
     "NotEnoughStakeToSetChildkeys",
@@ -49,12 +52,14 @@ NotEnoughStakeToSetChildkeys = pallet.error(
 NotEnoughBalanceToStake = pallet.error(
     "NotEnoughBalanceToStake",
     12,
-    'The caller is requesting adding more stake than there exists in the coldkey account. See: "[add_stake()]"',
+    "The caller is requesting adding more stake than there exists in the coldkey account. "
+    'See: "[add_stake()]"',
 )
 BalanceWithdrawalError = pallet.error(
     "BalanceWithdrawalError",
     13,
-    "The caller is trying to add stake, but for some reason the requested amount could not be withdrawn from the coldkey account.",
+    "The caller is trying to add stake, but for some reason the requested amount could not "
+    "be withdrawn from the coldkey account.",
 )
 ZeroBalanceAfterWithdrawn = pallet.error(
     "ZeroBalanceAfterWithdrawn",
@@ -69,7 +74,8 @@ NeuronNoValidatorPermit = pallet.error(
 WeightVecNotEqualSize = pallet.error(
     "WeightVecNotEqualSize",
     16,
-    "The caller is attempting to set the weight keys and values but these vectors have different size.",
+    "The caller is attempting to set the weight keys and values but these vectors have "
+    "different size.",
 )
 DuplicateUids = pallet.error(
     "DuplicateUids",
@@ -79,7 +85,8 @@ DuplicateUids = pallet.error(
 UidVecContainInvalidOne = pallet.error(
     "UidVecContainInvalidOne",
     18,
-    "The caller is attempting to set weight to at least one UID that does not exist in the metagraph.",
+    "The caller is attempting to set weight to at least one UID that does not exist in the "
+    "metagraph.",
 )
 WeightVecLengthIsLow = pallet.error(
     "WeightVecLengthIsLow",
@@ -89,7 +96,8 @@ WeightVecLengthIsLow = pallet.error(
 TooManyRegistrationsThisBlock = pallet.error(
     "TooManyRegistrationsThisBlock",
     20,
-    'Number of registrations in this block exceeds the allowed number (i.e., exceeds the subnet hyperparameter "max_regs_per_block").',
+    "Number of registrations in this block exceeds the allowed number (i.e., exceeds the "
+    'subnet hyperparameter "max_regs_per_block").',
 )
 HotKeyAlreadyRegisteredInSubNet = pallet.error(
     "HotKeyAlreadyRegisteredInSubNet",
@@ -102,7 +110,8 @@ NewHotKeyIsSameWithOld = pallet.error(
 NewHotKeyNotCleanForRootSwap = pallet.error(
     "NewHotKeyNotCleanForRootSwap",
     23,
-    "The new hotkey has outstanding root claimable or non-zero root stake, so the root rate-book cannot be merged without misallocating dividends.",
+    "The new hotkey has outstanding root claimable or non-zero root stake, so the root "
+    "rate-book cannot be merged without misallocating dividends.",
 )
 InvalidWorkBlock = pallet.error(
     "InvalidWorkBlock", 24, "The supplied PoW hash block is in the future or negative."
@@ -116,7 +125,8 @@ InvalidSeal = pallet.error(
 MaxWeightExceeded = pallet.error(
     "MaxWeightExceeded",
     27,
-    "The dispatch is attempting to set weights on chain with weight value exceeding the configured max weight limit (currently `u16::MAX`).",
+    "The dispatch is attempting to set weights on chain with weight value exceeding the "
+    "configured max weight limit (currently `u16::MAX`).",
 )
 HotKeyAlreadyDelegate = pallet.error(
     "HotKeyAlreadyDelegate",
@@ -198,7 +208,8 @@ DelegateTakeTooHigh = pallet.error("DelegateTakeTooHigh", 50, "Delegate take is 
 NoWeightsCommitFound = pallet.error(
     "NoWeightsCommitFound",
     51,
-    "No commit found for the provided hotkey+netuid combination when attempting to reveal the weights.",
+    "No commit found for the provided hotkey+netuid combination when attempting to reveal "
+    "the weights.",
 )
 InvalidRevealCommitHashNotMatch = pallet.error(
     "InvalidRevealCommitHashNotMatch", 52, "Committed hash does not equal the hashed reveal data."
@@ -313,7 +324,10 @@ HotKeySwapOnSubnetIntervalNotPassed = pallet.error(
 KeepStakeBlockedByCollateral = pallet.error(
     "KeepStakeBlockedByCollateral",
     96,
-    "`keep_stake` hotkey swap refused because the old hotkey still has standing miner collateral. Stake would stay on the old key while the UID moves, stranding the bond. Swap with `keep_stake=false` so collateral migrates with the UID (lineage maps track the rename).",
+    "`keep_stake` hotkey swap refused because the old hotkey still has standing miner "
+    "collateral. Stake would stay on the old key while the UID moves, stranding the bond. "
+    "Swap with `keep_stake=false` so collateral migrates with the UID (lineage maps track "
+    "the rename).",
 )
 SameNetuid = pallet.error("SameNetuid", 97, "Invalid netuid duplication")
 InsufficientTaoBalance = pallet.error(
@@ -447,7 +461,8 @@ ActivityCutoffFactorMilliOutOfBounds = pallet.error(
 EpochTriggerAlreadyPending = pallet.error(
     "EpochTriggerAlreadyPending",
     146,
-    "An epoch trigger is already pending for this subnet; wait for it to fire before triggering again.",
+    "An epoch trigger is already pending for this subnet; wait for it to fire before "
+    "triggering again.",
 )
 AutoEpochAlreadyImminent = pallet.error(
     "AutoEpochAlreadyImminent",
@@ -457,7 +472,9 @@ AutoEpochAlreadyImminent = pallet.error(
 DynamicTempoBlockedByCommitReveal = pallet.error(
     "DynamicTempoBlockedByCommitReveal",
     148,
-    "`trigger_epoch` is blocked because commit-reveal is enabled for this subnet: an out-of-band epoch would desync the CRv3 reveal window from the wall-clock Drand schedule and silently drop committed weights.",
+    "`trigger_epoch` is blocked because commit-reveal is enabled for this subnet: an out- "
+    "of-band epoch would desync the CRv3 reveal window from the wall-clock Drand schedule "
+    "and silently drop committed weights.",
 )
 AccountRejectsLockedAlpha = pallet.error(
     "AccountRejectsLockedAlpha", 149, "The destination coldkey rejects incoming locked alpha."
@@ -476,47 +493,63 @@ InsufficientAlphaBalance = pallet.error(
 ColdkeyCollateralIncomplete = pallet.error(
     "ColdkeyCollateralIncomplete",
     153,
-    "Coldkey swap could not fully migrate miner collateral: the old coldkey's [`ColdkeyMinerCollateral`] aggregate remained non-zero after migrating every indexed collateral hotkey. Failing closed avoids under-locking the destination unstake guard.",
+    "Coldkey swap could not fully migrate miner collateral: the old coldkey's "
+    "[`ColdkeyMinerCollateral`] aggregate remained non-zero after migrating every indexed "
+    "collateral hotkey. Failing closed avoids under-locking the destination unstake guard.",
 )
 ColdkeyCollateralPositionsFull = pallet.error(
     "ColdkeyCollateralPositionsFull",
     154,
-    "This coldkey already has the maximum number of distinct hotkeys with miner collateral on the subnet ([`crate::MAX_COLDKEY_COLLATERAL_HOTKEYS`]).",
+    "This coldkey already has the maximum number of distinct hotkeys with miner collateral "
+    "on the subnet ([`crate::MAX_COLDKEY_COLLATERAL_HOTKEYS`]).",
 )
 BasketHasNoWeights = pallet.error(
     "BasketHasNoWeights",
     155,
-    "Retired (kept for SCALE index stability): direct basket deposits into a fund with no holdings are held as the fund's root (TAO cash) slot instead of erroring.",
+    "Retired (kept for SCALE index stability): direct basket deposits into a fund with no "
+    "holdings are held as the fund's root (TAO cash) slot instead of erroring.",
 )
 RootStakeLocked = pallet.error(
     "RootStakeLocked",
     156,
-    "Root (netuid 0) stake is still within its `RootStakeUnlockInterval` hold window (measured from the last root stake add/remove/claim for that coldkey/hotkey) and cannot leave root yet. Prevents epoch-boundary just-in-time dividend sniping.",
+    "Root (netuid 0) stake is still within its `RootStakeUnlockInterval` hold window "
+    "(measured from the last root stake add/remove/claim for that coldkey/hotkey) and "
+    "cannot leave root yet. Prevents epoch-boundary just-in-time dividend sniping.",
 )
 BetaBasketSeedInProgress = pallet.error(
     "BetaBasketSeedInProgress",
     157,
-    "The `migrate_seed_beta_basket_v2` seed has not completed. Basket deposits, claims, coldkey / root-touching hotkey swaps, and root stake add/remove/transfer/swap are paused until it finishes so snapshotted conversion cannot desync from live stake (`Σ owed == BasketShares`).",
+    "The `migrate_seed_beta_basket_v2` seed has not completed. Basket deposits, claims, "
+    "coldkey / root-touching hotkey swaps, and root stake add/remove/transfer/swap are "
+    "paused until it finishes so snapshotted conversion cannot desync from live stake (`Σ "
+    "owed == BasketShares`).",
 )
 RootWeightSettingDisabled = pallet.error(
     "RootWeightSettingDisabled",
     158,
-    "Retired (kept for SCALE index stability): the `set_root_weights` extrinsic and its network-wide gate were removed. Funds have no target vector; dividends accumulate in place and composition changes only through `swap_basket`.",
+    "Retired (kept for SCALE index stability): the `set_root_weights` extrinsic and its "
+    "network-wide gate were removed. Funds have no target vector; dividends accumulate in "
+    "place and composition changes only through `swap_basket`.",
 )
 RootClaimTooHeavy = pallet.error(
     "RootClaimTooHeavy",
     159,
-    "A root claim would process more root hotkeys and basket rows than the fixed admission envelope. Use `claim_root_with_hotkey` per validator so admission weight matches the holdings actually walked.",
+    "A root claim would process more root hotkeys and basket rows than the fixed admission "
+    "envelope. Use `claim_root_with_hotkey` per validator so admission weight matches the "
+    "holdings actually walked.",
 )
 RootWeightCapExceeded = pallet.error(
     "RootWeightCapExceeded",
     160,
-    "Retired (kept for SCALE index stability on the 463 testnet/devnet runtime): `set_root_weights` concentration cap. The live guard is [`Error::BasketConcentrationCapExceeded`].",
+    "Retired (kept for SCALE index stability on the 463 testnet/devnet runtime): "
+    "`set_root_weights` concentration cap. The live guard is "
+    "[`Error::BasketConcentrationCapExceeded`].",
 )
 BasketDepositPending = pallet.error(
     "BasketDepositPending",
     161,
-    "A queued root-dividend deposit could not be settled. Operations which change the hotkey's root claimant base must retry after the deposit becomes executable.",
+    "A queued root-dividend deposit could not be settled. Operations which change the "
+    "hotkey's root claimant base must retry after the deposit becomes executable.",
 )
 InvalidBatchLength = pallet.error(
     "InvalidBatchLength",
@@ -526,17 +559,23 @@ InvalidBatchLength = pallet.error(
 TooManyStakingHotkeys = pallet.error(
     "TooManyStakingHotkeys",
     163,
-    "The destination coldkey already stakes through the maximum number of hotkeys that third-party transfers may add, or the signer's own `StakingHotkeys` list is at its cap. Staking to a hotkey the coldkey already stakes through is still accepted.",
+    "The destination coldkey already stakes through the maximum number of hotkeys that "
+    "third-party transfers may add, or the signer's own `StakingHotkeys` list is at its "
+    "cap. Staking to a hotkey the coldkey already stakes through is still accepted.",
 )
 ColdkeySwapTooHeavy = pallet.error(
     "ColdkeySwapTooHeavy",
     164,
-    "The coldkey stakes through more hotkeys, or holds more stake positions, than a coldkey swap can move in one call. Consolidate (unstake or move stake) first.",
+    "The coldkey stakes through more hotkeys, or holds more stake positions, than a coldkey "
+    "swap can move in one call. Consolidate (unstake or move stake) first.",
 )
 BasketConcentrationCapExceeded = pallet.error(
     "BasketConcentrationCapExceeded",
     165,
-    "A `swap_basket` buy would leave the destination holding above [`crate::BasketConcentrationCap`] of fund NAV (holdings marked at realizable value). With the cap at 1/16 a traded fund must spread across at least 16 holdings. Not enforced while the chain has fewer subnets than the cap demands.",
+    "A `swap_basket` buy would leave the destination holding above "
+    "[`crate::BasketConcentrationCap`] of fund NAV (holdings marked at realizable value). "
+    "With the cap at 1/16 a traded fund must spread across at least 16 holdings. Not "
+    "enforced while the chain has fewer subnets than the cap demands.",
 )
 BasketTradingDisabled = pallet.error(
     "BasketTradingDisabled",
@@ -546,12 +585,16 @@ BasketTradingDisabled = pallet.error(
 BasketTradingFrozen = pallet.error(
     "BasketTradingFrozen",
     167,
-    "Basket trading is frozen for this validator hotkey by governance ([`crate::BasketTradingFrozen`]).",
+    "Basket trading is frozen for this validator hotkey by governance "
+    "([`crate::BasketTradingFrozen`]).",
 )
 BasketTurnoverBudgetExceeded = pallet.error(
     "BasketTurnoverBudgetExceeded",
     168,
-    "The trade would push more TAO through the fund than its turnover bucket holds ([`crate::BasketDailyTurnoverCap`] of fund NAV, refilling over [`crate::BASKET_TRADE_REFILL_BLOCKS`]). Wait for the bucket to refill or trade a smaller amount.",
+    "The trade would push more TAO through the fund than its turnover bucket holds "
+    "([`crate::BasketDailyTurnoverCap`] of fund NAV, refilling over "
+    "[`crate::BASKET_TRADE_REFILL_BLOCKS`]). Wait for the bucket to refill or trade a "
+    "smaller amount.",
 )
 BasketSameSubnet = pallet.error(
     "BasketSameSubnet", 169, "`swap_basket` origin and destination are the same subnet."
@@ -559,17 +602,22 @@ BasketSameSubnet = pallet.error(
 BasketLiquidityCapExceeded = pallet.error(
     "BasketLiquidityCapExceeded",
     170,
-    "The trade would leave the fund holding more of the destination subnet than [`crate::BasketLiquidityCap`] allows as a share of that subnet's alpha reserve. Trade a smaller amount or pick a deeper pool.",
+    "The trade would leave the fund holding more of the destination subnet than "
+    "[`crate::BasketLiquidityCap`] allows as a share of that subnet's alpha reserve. Trade "
+    "a smaller amount or pick a deeper pool.",
 )
 BasketMinOutNotMet = pallet.error(
     "BasketMinOutNotMet",
     171,
-    "The `swap_basket` buy leg credited less than the caller's `min_amount_out` (destination alpha, or TAO when the destination is root). The trade rolled back. Re-quote and retry, or lower the floor.",
+    "The `swap_basket` buy leg credited less than the caller's `min_amount_out` "
+    "(destination alpha, or TAO when the destination is root). The trade rolled back. Re- "
+    "quote and retry, or lower the floor.",
 )
 BasketSwapBatchEmpty = pallet.error(
     "BasketSwapBatchEmpty",
     172,
-    "A `swap_basket_many` call contained no trade legs. Submit at least one leg; the bounded call argument enforces the maximum at decode time.",
+    "A `swap_basket_many` call contained no trade legs. Submit at least one leg; the "
+    "bounded call argument enforces the maximum at decode time.",
 )
 CommitPayloadTooLarge = pallet.error(
     "CommitPayloadTooLarge", 173, "Ciphertext exceeds the selected consensus mode's payload limit."

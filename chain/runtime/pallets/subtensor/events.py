@@ -16,7 +16,7 @@ from chain.types import H256, AccountId, Alpha, NetUid, Rao
 @pallet.event(0, named=False)
 @dataclass(frozen=True)
 class NetworkAdded:
-    """NetworkAdded."""
+    """A subnet was created."""
 
     netuid: NetUid
     mechanism: U16
@@ -25,7 +25,7 @@ class NetworkAdded:
 @pallet.event(1, named=False)
 @dataclass(frozen=True)
 class NetworkRemoved:
-    """NetworkRemoved."""
+    """A subnet was dissolved."""
 
     netuid: NetUid
 
@@ -33,7 +33,7 @@ class NetworkRemoved:
 @pallet.event(2, named=False)
 @dataclass(frozen=True)
 class StakeAdded:
-    """StakeAdded."""
+    """A coldkey bought alpha and staked it to a hotkey."""
 
     coldkey: AccountId
     hotkey: AccountId
@@ -46,7 +46,7 @@ class StakeAdded:
 @pallet.event(3, named=False)
 @dataclass(frozen=True)
 class StakeRemoved:
-    """StakeRemoved."""
+    """A coldkey sold alpha staked to a hotkey."""
 
     coldkey: AccountId
     hotkey: AccountId
@@ -59,7 +59,7 @@ class StakeRemoved:
 @pallet.event(4, named=False)
 @dataclass(frozen=True)
 class StakeMoved:
-    """StakeMoved."""
+    """A coldkey moved stake to another hotkey or subnet."""
 
     coldkey: AccountId
     origin_hotkey: AccountId
@@ -72,7 +72,7 @@ class StakeMoved:
 @pallet.event(5, named=False)
 @dataclass(frozen=True)
 class WeightsSet:
-    """WeightsSet."""
+    """A validator set weights for a mechanism."""
 
     index: records.StorageIndex
     uid: U16
@@ -81,7 +81,7 @@ class WeightsSet:
 @pallet.event(6, named=False)
 @dataclass(frozen=True)
 class NeuronRegistered:
-    """NeuronRegistered."""
+    """A hotkey took a seat."""
 
     netuid: NetUid
     uid: U16
@@ -91,7 +91,7 @@ class NeuronRegistered:
 @pallet.event(7, named=False)
 @dataclass(frozen=True)
 class BulkNeuronsRegistered:
-    """BulkNeuronsRegistered."""
+    """Several seats were taken at once."""
 
     value0: U16
     value1: U16
@@ -100,7 +100,7 @@ class BulkNeuronsRegistered:
 @pallet.event(8, named=False)
 @dataclass(frozen=True)
 class BulkBalancesSet:
-    """BulkBalancesSet."""
+    """Several balances were set."""
 
     value0: U16
     value1: U16
@@ -109,7 +109,7 @@ class BulkBalancesSet:
 @pallet.event(9, named=False)
 @dataclass(frozen=True)
 class MaxAllowedUidsSet:
-    """MaxAllowedUidsSet."""
+    """The max allowed uids was set."""
 
     netuid: NetUid
     value: U16
@@ -118,7 +118,7 @@ class MaxAllowedUidsSet:
 @pallet.event(10, named=False)
 @dataclass(frozen=True)
 class MaxWeightLimitSet:
-    """MaxWeightLimitSet."""
+    """The max weight limit was set."""
 
     netuid: NetUid
     value: U16
@@ -127,7 +127,7 @@ class MaxWeightLimitSet:
 @pallet.event(11, named=False)
 @dataclass(frozen=True)
 class DifficultySet:
-    """DifficultySet."""
+    """The difficulty was set."""
 
     netuid: NetUid
     value: U64
@@ -136,7 +136,7 @@ class DifficultySet:
 @pallet.event(12, named=False)
 @dataclass(frozen=True)
 class AdjustmentIntervalSet:
-    """AdjustmentIntervalSet."""
+    """The adjustment interval was set."""
 
     netuid: NetUid
     value: U16
@@ -145,7 +145,7 @@ class AdjustmentIntervalSet:
 @pallet.event(13, named=False)
 @dataclass(frozen=True)
 class RegistrationPerIntervalSet:
-    """RegistrationPerIntervalSet."""
+    """The registration per interval was set."""
 
     netuid: NetUid
     value: U16
@@ -154,7 +154,7 @@ class RegistrationPerIntervalSet:
 @pallet.event(14, named=False)
 @dataclass(frozen=True)
 class MaxRegistrationsPerBlockSet:
-    """MaxRegistrationsPerBlockSet."""
+    """The max registrations per block was set."""
 
     netuid: NetUid
     value: U16
@@ -163,7 +163,7 @@ class MaxRegistrationsPerBlockSet:
 @pallet.event(15, named=False)
 @dataclass(frozen=True)
 class ActivityCutoffSet:
-    """ActivityCutoffSet."""
+    """The activity cutoff was set."""
 
     netuid: NetUid
     value: U16
@@ -172,7 +172,7 @@ class ActivityCutoffSet:
 @pallet.event(16, named=False)
 @dataclass(frozen=True)
 class RhoSet:
-    """RhoSet."""
+    """The rho was set."""
 
     netuid: NetUid
     value: U16
@@ -181,7 +181,7 @@ class RhoSet:
 @pallet.event(17, named=False)
 @dataclass(frozen=True)
 class AlphaSigmoidSteepnessSet:
-    """AlphaSigmoidSteepnessSet."""
+    """The alpha sigmoid steepness was set."""
 
     netuid: NetUid
     value: I16
@@ -190,7 +190,7 @@ class AlphaSigmoidSteepnessSet:
 @pallet.event(18, named=False)
 @dataclass(frozen=True)
 class KappaSet:
-    """KappaSet."""
+    """The kappa was set."""
 
     netuid: NetUid
     value: U16
@@ -199,7 +199,7 @@ class KappaSet:
 @pallet.event(19, named=False)
 @dataclass(frozen=True)
 class MinAllowedWeightSet:
-    """MinAllowedWeightSet."""
+    """The min allowed weight was set."""
 
     netuid: NetUid
     value: U16
@@ -208,7 +208,7 @@ class MinAllowedWeightSet:
 @pallet.event(20, named=False)
 @dataclass(frozen=True)
 class ValidatorPruneLenSet:
-    """ValidatorPruneLenSet."""
+    """The validator prune len was set."""
 
     netuid: NetUid
     value: U64
@@ -217,7 +217,7 @@ class ValidatorPruneLenSet:
 @pallet.event(21, named=False)
 @dataclass(frozen=True)
 class ScalingLawPowerSet:
-    """ScalingLawPowerSet."""
+    """The scaling law power was set."""
 
     netuid: NetUid
     value: U16
@@ -226,7 +226,7 @@ class ScalingLawPowerSet:
 @pallet.event(22, named=False)
 @dataclass(frozen=True)
 class WeightsSetRateLimitSet:
-    """WeightsSetRateLimitSet."""
+    """The weights set rate limit was set."""
 
     netuid: NetUid
     value: U64
@@ -235,7 +235,7 @@ class WeightsSetRateLimitSet:
 @pallet.event(23, named=False)
 @dataclass(frozen=True)
 class ImmunityPeriodSet:
-    """ImmunityPeriodSet."""
+    """The immunity period was set."""
 
     netuid: NetUid
     value: U16
@@ -244,7 +244,7 @@ class ImmunityPeriodSet:
 @pallet.event(24, named=False)
 @dataclass(frozen=True)
 class BondsMovingAverageSet:
-    """BondsMovingAverageSet."""
+    """The bonds moving average was set."""
 
     netuid: NetUid
     value: U64
@@ -253,7 +253,7 @@ class BondsMovingAverageSet:
 @pallet.event(25, named=False)
 @dataclass(frozen=True)
 class BondsPenaltySet:
-    """BondsPenaltySet."""
+    """The bonds penalty was set."""
 
     netuid: NetUid
     value: U16
@@ -262,7 +262,7 @@ class BondsPenaltySet:
 @pallet.event(26, named=False)
 @dataclass(frozen=True)
 class BondsResetOnSet:
-    """BondsResetOnSet."""
+    """The bonds reset on was set."""
 
     netuid: NetUid
     value: bool
@@ -271,7 +271,7 @@ class BondsResetOnSet:
 @pallet.event(27, named=False)
 @dataclass(frozen=True)
 class MaxAllowedValidatorsSet:
-    """MaxAllowedValidatorsSet."""
+    """The max allowed validators was set."""
 
     netuid: NetUid
     value: U16
@@ -280,7 +280,7 @@ class MaxAllowedValidatorsSet:
 @pallet.event(28, named=False)
 @dataclass(frozen=True)
 class AxonServed:
-    """AxonServed."""
+    """A neuron published its axon."""
 
     netuid: NetUid
     hotkey: AccountId
@@ -289,7 +289,7 @@ class AxonServed:
 @pallet.event(29, named=False)
 @dataclass(frozen=True)
 class PrometheusServed:
-    """PrometheusServed."""
+    """A neuron published its metrics endpoint."""
 
     netuid: NetUid
     hotkey: AccountId
@@ -298,7 +298,7 @@ class PrometheusServed:
 @pallet.event(30, named=False)
 @dataclass(frozen=True)
 class DelegateAdded:
-    """DelegateAdded."""
+    """A hotkey became a delegate."""
 
     coldkey: AccountId
     hotkey: AccountId
@@ -308,7 +308,7 @@ class DelegateAdded:
 @pallet.event(31, named=False)
 @dataclass(frozen=True)
 class DefaultTakeSet:
-    """DefaultTakeSet."""
+    """The default take was set."""
 
     value: U16
 
@@ -316,7 +316,7 @@ class DefaultTakeSet:
 @pallet.event(32, named=False)
 @dataclass(frozen=True)
 class WeightsVersionKeySet:
-    """WeightsVersionKeySet."""
+    """The weights version key was set."""
 
     netuid: NetUid
     value: U64
@@ -325,7 +325,7 @@ class WeightsVersionKeySet:
 @pallet.event(33, named=False)
 @dataclass(frozen=True)
 class MinDifficultySet:
-    """MinDifficultySet."""
+    """The min difficulty was set."""
 
     netuid: NetUid
     value: U64
@@ -334,7 +334,7 @@ class MinDifficultySet:
 @pallet.event(34, named=False)
 @dataclass(frozen=True)
 class MaxDifficultySet:
-    """MaxDifficultySet."""
+    """The max difficulty was set."""
 
     netuid: NetUid
     value: U64
@@ -343,7 +343,7 @@ class MaxDifficultySet:
 @pallet.event(35, named=False)
 @dataclass(frozen=True)
 class ServingRateLimitSet:
-    """ServingRateLimitSet."""
+    """The serving rate limit was set."""
 
     netuid: NetUid
     value: U64
@@ -352,7 +352,7 @@ class ServingRateLimitSet:
 @pallet.event(36, named=False)
 @dataclass(frozen=True)
 class BurnSet:
-    """BurnSet."""
+    """The burn was set."""
 
     netuid: NetUid
     value: Rao
@@ -361,7 +361,7 @@ class BurnSet:
 @pallet.event(37, named=False)
 @dataclass(frozen=True)
 class MaxBurnSet:
-    """MaxBurnSet."""
+    """The max burn was set."""
 
     netuid: NetUid
     value: Rao
@@ -370,7 +370,7 @@ class MaxBurnSet:
 @pallet.event(38, named=False)
 @dataclass(frozen=True)
 class MinBurnSet:
-    """MinBurnSet."""
+    """The min burn was set."""
 
     netuid: NetUid
     value: Rao
@@ -379,7 +379,7 @@ class MinBurnSet:
 @pallet.event(39, named=False)
 @dataclass(frozen=True)
 class MaxEpochsPerBlockSet:
-    """MaxEpochsPerBlockSet."""
+    """The max epochs per block was set."""
 
     value: U8
 
@@ -387,7 +387,7 @@ class MaxEpochsPerBlockSet:
 @pallet.event(40, named=False)
 @dataclass(frozen=True)
 class TxRateLimitSet:
-    """TxRateLimitSet."""
+    """The tx rate limit was set."""
 
     value: U64
 
@@ -395,7 +395,7 @@ class TxRateLimitSet:
 @pallet.event(41, named=False)
 @dataclass(frozen=True)
 class TxDelegateTakeRateLimitSet:
-    """TxDelegateTakeRateLimitSet."""
+    """The tx delegate take rate limit was set."""
 
     value: U64
 
@@ -403,7 +403,7 @@ class TxDelegateTakeRateLimitSet:
 @pallet.event(42, named=False)
 @dataclass(frozen=True)
 class TxChildKeyTakeRateLimitSet:
-    """TxChildKeyTakeRateLimitSet."""
+    """The tx child key take rate limit was set."""
 
     value: U64
 
@@ -411,7 +411,7 @@ class TxChildKeyTakeRateLimitSet:
 @pallet.event(43, named=False)
 @dataclass(frozen=True)
 class AdminFreezeWindowSet:
-    """AdminFreezeWindowSet."""
+    """The admin freeze window was set."""
 
     value: U16
 
@@ -419,7 +419,7 @@ class AdminFreezeWindowSet:
 @pallet.event(44, named=False)
 @dataclass(frozen=True)
 class OwnerHyperparamRateLimitSet:
-    """OwnerHyperparamRateLimitSet."""
+    """The owner hyperparam rate limit was set."""
 
     value: U16
 
@@ -427,7 +427,7 @@ class OwnerHyperparamRateLimitSet:
 @pallet.event(45, named=False)
 @dataclass(frozen=True)
 class MinChildKeyTakeSet:
-    """MinChildKeyTakeSet."""
+    """The min child key take was set."""
 
     value: U16
 
@@ -435,7 +435,7 @@ class MinChildKeyTakeSet:
 @pallet.event(46, named=False)
 @dataclass(frozen=True)
 class MinChildKeyTakePerSubnetSet:
-    """MinChildKeyTakePerSubnetSet."""
+    """The min child key take per subnet was set."""
 
     netuid: NetUid
     value: U16
@@ -444,7 +444,7 @@ class MinChildKeyTakePerSubnetSet:
 @pallet.event(47, named=False)
 @dataclass(frozen=True)
 class MaxChildKeyTakeSet:
-    """MaxChildKeyTakeSet."""
+    """The max child key take was set."""
 
     value: U16
 
@@ -452,7 +452,7 @@ class MaxChildKeyTakeSet:
 @pallet.event(48, named=False)
 @dataclass(frozen=True)
 class ChildKeyTakeSet:
-    """ChildKeyTakeSet."""
+    """The child key take was set."""
 
     hotkey: AccountId
     take: U16
@@ -461,7 +461,7 @@ class ChildKeyTakeSet:
 @pallet.event(49, named=False)
 @dataclass(frozen=True)
 class Sudid:
-    """Sudid."""
+    """A call was made as root."""
 
     value: Annotated[DispatchError | None, DISPATCH_RESULT]
 
@@ -469,7 +469,7 @@ class Sudid:
 @pallet.event(50, named=False)
 @dataclass(frozen=True)
 class RegistrationAllowed:
-    """RegistrationAllowed."""
+    """Registration on a subnet was opened or closed."""
 
     netuid: NetUid
     value: bool
@@ -478,7 +478,7 @@ class RegistrationAllowed:
 @pallet.event(51, named=False)
 @dataclass(frozen=True)
 class PowRegistrationAllowed:
-    """PowRegistrationAllowed."""
+    """Registration by work was opened or closed."""
 
     netuid: NetUid
     value: bool
@@ -487,7 +487,7 @@ class PowRegistrationAllowed:
 @pallet.event(52, named=False)
 @dataclass(frozen=True)
 class TempoSet:
-    """TempoSet."""
+    """The number of blocks in a subnet's epoch was set."""
 
     netuid: NetUid
     value: U16
@@ -496,7 +496,7 @@ class TempoSet:
 @pallet.event(53, named=False)
 @dataclass(frozen=True)
 class RAORecycledForRegistrationSet:
-    """RAORecycledForRegistrationSet."""
+    """The count of rao recycled for seats was set."""
 
     netuid: NetUid
     value: Rao
@@ -505,7 +505,7 @@ class RAORecycledForRegistrationSet:
 @pallet.event(54, named=False)
 @dataclass(frozen=True)
 class StakeThresholdSet:
-    """StakeThresholdSet."""
+    """The stake threshold was set."""
 
     value: U64
 
@@ -513,7 +513,7 @@ class StakeThresholdSet:
 @pallet.event(55, named=False)
 @dataclass(frozen=True)
 class AdjustmentAlphaSet:
-    """AdjustmentAlphaSet."""
+    """The adjustment alpha was set."""
 
     netuid: NetUid
     value: U64
@@ -522,7 +522,7 @@ class AdjustmentAlphaSet:
 @pallet.event(56, named=False)
 @dataclass(frozen=True)
 class Faucet:
-    """Faucet."""
+    """An account was given TAO for work."""
 
     account: AccountId
     amount: U64
@@ -531,7 +531,7 @@ class Faucet:
 @pallet.event(57, named=False)
 @dataclass(frozen=True)
 class SubnetOwnerCutSet:
-    """SubnetOwnerCutSet."""
+    """The subnet owner cut was set."""
 
     value: U16
 
@@ -539,7 +539,7 @@ class SubnetOwnerCutSet:
 @pallet.event(58, named=False)
 @dataclass(frozen=True)
 class NetworkRateLimitSet:
-    """NetworkRateLimitSet."""
+    """The network rate limit was set."""
 
     value: U64
 
@@ -547,7 +547,7 @@ class NetworkRateLimitSet:
 @pallet.event(59, named=False)
 @dataclass(frozen=True)
 class NetworkImmunityPeriodSet:
-    """NetworkImmunityPeriodSet."""
+    """The network immunity period was set."""
 
     value: U64
 
@@ -555,7 +555,7 @@ class NetworkImmunityPeriodSet:
 @pallet.event(60, named=False)
 @dataclass(frozen=True)
 class StartCallDelaySet:
-    """StartCallDelaySet."""
+    """The start call delay was set."""
 
     value: U64
 
@@ -563,7 +563,7 @@ class StartCallDelaySet:
 @pallet.event(61, named=False)
 @dataclass(frozen=True)
 class NetworkMinLockCostSet:
-    """NetworkMinLockCostSet."""
+    """The network min lock cost was set."""
 
     value: Rao
 
@@ -571,7 +571,7 @@ class NetworkMinLockCostSet:
 @pallet.event(62, named=False)
 @dataclass(frozen=True)
 class SubnetLimitSet:
-    """SubnetLimitSet."""
+    """The subnet limit was set."""
 
     value: U16
 
@@ -579,7 +579,7 @@ class SubnetLimitSet:
 @pallet.event(63, named=False)
 @dataclass(frozen=True)
 class NetworkLockCostReductionIntervalSet:
-    """NetworkLockCostReductionIntervalSet."""
+    """The network lock cost reduction interval was set."""
 
     value: U64
 
@@ -587,7 +587,7 @@ class NetworkLockCostReductionIntervalSet:
 @pallet.event(64, named=False)
 @dataclass(frozen=True)
 class TakeDecreased:
-    """TakeDecreased."""
+    """A delegate lowered its take."""
 
     coldkey: AccountId
     hotkey: AccountId
@@ -597,7 +597,7 @@ class TakeDecreased:
 @pallet.event(65, named=False)
 @dataclass(frozen=True)
 class TakeIncreased:
-    """TakeIncreased."""
+    """A delegate raised its take."""
 
     coldkey: AccountId
     hotkey: AccountId
@@ -607,7 +607,7 @@ class TakeIncreased:
 @pallet.event(66)
 @dataclass(frozen=True)
 class HotkeySwapped:
-    """HotkeySwapped."""
+    """A hotkey was replaced by another everywhere."""
 
     coldkey: AccountId
     old_hotkey: AccountId
@@ -617,7 +617,7 @@ class HotkeySwapped:
 @pallet.event(67, named=False)
 @dataclass(frozen=True)
 class MaxDelegateTakeSet:
-    """MaxDelegateTakeSet."""
+    """The max delegate take was set."""
 
     value: U16
 
@@ -625,7 +625,7 @@ class MaxDelegateTakeSet:
 @pallet.event(68, named=False)
 @dataclass(frozen=True)
 class MinDelegateTakeSet:
-    """MinDelegateTakeSet."""
+    """The min delegate take was set."""
 
     value: U16
 
@@ -633,7 +633,7 @@ class MinDelegateTakeSet:
 @pallet.event(69)
 @dataclass(frozen=True)
 class ColdkeySwapAnnounced:
-    """ColdkeySwapAnnounced."""
+    """A coldkey announced that it will be replaced."""
 
     who: AccountId
     new_coldkey_hash: H256
@@ -642,7 +642,7 @@ class ColdkeySwapAnnounced:
 @pallet.event(70)
 @dataclass(frozen=True)
 class ColdkeySwapReset:
-    """ColdkeySwapReset."""
+    """Root cleared the announcement of a coldkey."""
 
     who: AccountId
 
@@ -650,7 +650,7 @@ class ColdkeySwapReset:
 @pallet.event(71)
 @dataclass(frozen=True)
 class ColdkeySwapped:
-    """ColdkeySwapped."""
+    """A coldkey was replaced by another."""
 
     old_coldkey: AccountId
     new_coldkey: AccountId
@@ -659,7 +659,7 @@ class ColdkeySwapped:
 @pallet.event(72)
 @dataclass(frozen=True)
 class ColdkeySwapDisputed:
-    """ColdkeySwapDisputed."""
+    """A coldkey disputed its announced replacement."""
 
     coldkey: AccountId
 
@@ -667,7 +667,7 @@ class ColdkeySwapDisputed:
 @pallet.event(73)
 @dataclass(frozen=True)
 class AllBalanceUnstakedAndTransferredToNewColdkey:
-    """AllBalanceUnstakedAndTransferredToNewColdkey."""
+    """All a coldkey had was moved to another."""
 
     current_coldkey: AccountId
     new_coldkey: AccountId
@@ -677,7 +677,7 @@ class AllBalanceUnstakedAndTransferredToNewColdkey:
 @pallet.event(74)
 @dataclass(frozen=True)
 class ArbitrationPeriodExtended:
-    """ArbitrationPeriodExtended."""
+    """The arbitration over a coldkey was extended."""
 
     coldkey: AccountId
 
@@ -685,7 +685,7 @@ class ArbitrationPeriodExtended:
 @pallet.event(75, named=False)
 @dataclass(frozen=True)
 class SetChildrenScheduled:
-    """SetChildrenScheduled."""
+    """A hotkey's children will change after a cool-down."""
 
     hotkey: AccountId
     netuid: NetUid
@@ -696,7 +696,7 @@ class SetChildrenScheduled:
 @pallet.event(76, named=False)
 @dataclass(frozen=True)
 class SetChildren:
-    """SetChildren."""
+    """A hotkey's children changed."""
 
     hotkey: AccountId
     netuid: NetUid
@@ -706,7 +706,7 @@ class SetChildren:
 @pallet.event(77, named=False)
 @dataclass(frozen=True)
 class ChainIdentitySet:
-    """ChainIdentitySet."""
+    """A coldkey's identity was set."""
 
     account: AccountId
 
@@ -714,7 +714,7 @@ class ChainIdentitySet:
 @pallet.event(78, named=False)
 @dataclass(frozen=True)
 class SubnetIdentitySet:
-    """SubnetIdentitySet."""
+    """A subnet's identity was set."""
 
     netuid: NetUid
 
@@ -722,7 +722,7 @@ class SubnetIdentitySet:
 @pallet.event(79, named=False)
 @dataclass(frozen=True)
 class SubnetIdentityRemoved:
-    """SubnetIdentityRemoved."""
+    """A subnet's identity was removed."""
 
     netuid: NetUid
 
@@ -730,7 +730,7 @@ class SubnetIdentityRemoved:
 @pallet.event(80)
 @dataclass(frozen=True)
 class DissolveNetworkScheduled:
-    """DissolveNetworkScheduled."""
+    """A subnet will be dissolved."""
 
     account: AccountId
     netuid: NetUid
@@ -740,7 +740,7 @@ class DissolveNetworkScheduled:
 @pallet.event(81, named=False)
 @dataclass(frozen=True)
 class ColdkeySwapAnnouncementDelaySet:
-    """ColdkeySwapAnnouncementDelaySet."""
+    """The coldkey swap announcement delay was set."""
 
     value: U32
 
@@ -748,7 +748,7 @@ class ColdkeySwapAnnouncementDelaySet:
 @pallet.event(82, named=False)
 @dataclass(frozen=True)
 class ColdkeySwapReannouncementDelaySet:
-    """ColdkeySwapReannouncementDelaySet."""
+    """The coldkey swap reannouncement delay was set."""
 
     value: U32
 
@@ -756,7 +756,7 @@ class ColdkeySwapReannouncementDelaySet:
 @pallet.event(83, named=False)
 @dataclass(frozen=True)
 class DissolveNetworkScheduleDurationSet:
-    """DissolveNetworkScheduleDurationSet."""
+    """The dissolve network schedule duration was set."""
 
     value: U32
 
@@ -764,7 +764,7 @@ class DissolveNetworkScheduleDurationSet:
 @pallet.event(84, named=False)
 @dataclass(frozen=True)
 class CRV3WeightsCommitted:
-    """CRV3WeightsCommitted."""
+    """Weights were committed, third form."""
 
     hotkey: AccountId
     index: records.StorageIndex
@@ -774,7 +774,7 @@ class CRV3WeightsCommitted:
 @pallet.event(85, named=False)
 @dataclass(frozen=True)
 class WeightsCommitted:
-    """WeightsCommitted."""
+    """Weights were committed by their hash."""
 
     hotkey: AccountId
     index: records.StorageIndex
@@ -784,7 +784,7 @@ class WeightsCommitted:
 @pallet.event(86, named=False)
 @dataclass(frozen=True)
 class WeightsRevealed:
-    """WeightsRevealed."""
+    """Committed weights were revealed."""
 
     hotkey: AccountId
     index: records.StorageIndex
@@ -794,7 +794,7 @@ class WeightsRevealed:
 @pallet.event(87, named=False)
 @dataclass(frozen=True)
 class WeightsBatchRevealed:
-    """WeightsBatchRevealed."""
+    """Several commits were revealed."""
 
     hotkey: AccountId
     netuid: NetUid
@@ -804,7 +804,7 @@ class WeightsBatchRevealed:
 @pallet.event(88, named=False)
 @dataclass(frozen=True)
 class BatchWeightsCompleted:
-    """BatchWeightsCompleted."""
+    """A batch of weights calls is done."""
 
     netuids: Annotated[list[NetUid], Vector(Compact(codec(NetUid)))]
     hotkey: AccountId
@@ -813,13 +813,13 @@ class BatchWeightsCompleted:
 @pallet.event(89, named=False)
 @dataclass(frozen=True)
 class BatchCompletedWithErrors:
-    """BatchCompletedWithErrors."""
+    """Something in a batch of weights calls failed."""
 
 
 @pallet.event(90, named=False)
 @dataclass(frozen=True)
 class BatchWeightItemFailed:
-    """BatchWeightItemFailed."""
+    """One item of a batch of weights calls failed."""
 
     netuid: NetUid
     error: Annotated[DispatchError, DISPATCH_ERROR]
@@ -828,7 +828,7 @@ class BatchWeightItemFailed:
 @pallet.event(91, named=False)
 @dataclass(frozen=True)
 class StakeTransferred:
-    """StakeTransferred."""
+    """Stake changed its coldkey."""
 
     origin_coldkey: AccountId
     destination_coldkey: AccountId
@@ -841,7 +841,7 @@ class StakeTransferred:
 @pallet.event(92, named=False)
 @dataclass(frozen=True)
 class StakeSwapped:
-    """StakeSwapped."""
+    """Stake moved between subnets."""
 
     coldkey: AccountId
     hotkey: AccountId
@@ -853,7 +853,7 @@ class StakeSwapped:
 @pallet.event(93, named=False)
 @dataclass(frozen=True)
 class TransferToggle:
-    """TransferToggle."""
+    """Transfers of a subnet's stake were allowed or forbidden."""
 
     netuid: NetUid
     value: bool
@@ -862,7 +862,7 @@ class TransferToggle:
 @pallet.event(94, named=False)
 @dataclass(frozen=True)
 class SubnetOwnerHotkeySet:
-    """SubnetOwnerHotkeySet."""
+    """A subnet's owner hotkey was set."""
 
     netuid: NetUid
     hotkey: AccountId
@@ -871,7 +871,7 @@ class SubnetOwnerHotkeySet:
 @pallet.event(95, named=False)
 @dataclass(frozen=True)
 class FirstEmissionBlockNumberSet:
-    """FirstEmissionBlockNumberSet."""
+    """A subnet was started; it emits from this block on."""
 
     netuid: NetUid
     value: U64
@@ -880,7 +880,7 @@ class FirstEmissionBlockNumberSet:
 @pallet.event(96, named=False)
 @dataclass(frozen=True)
 class AlphaRecycled:
-    """AlphaRecycled."""
+    """Alpha was recycled: it can be emitted again."""
 
     coldkey: AccountId
     hotkey: AccountId
@@ -891,7 +891,7 @@ class AlphaRecycled:
 @pallet.event(97, named=False)
 @dataclass(frozen=True)
 class AlphaBurned:
-    """AlphaBurned."""
+    """Alpha was burned: it is gone but counts as emitted."""
 
     coldkey: AccountId
     hotkey: AccountId
@@ -902,7 +902,7 @@ class AlphaBurned:
 @pallet.event(99, named=False)
 @dataclass(frozen=True)
 class CRV3WeightsRevealed:
-    """CRV3WeightsRevealed."""
+    """Committed weights were revealed, third form."""
 
     netuid: NetUid
     value: AccountId
@@ -911,7 +911,7 @@ class CRV3WeightsRevealed:
 @pallet.event(100, named=False)
 @dataclass(frozen=True)
 class CommitRevealPeriodsSet:
-    """CommitRevealPeriodsSet."""
+    """The commit reveal periods was set."""
 
     netuid: NetUid
     value: U64
@@ -920,7 +920,7 @@ class CommitRevealPeriodsSet:
 @pallet.event(101, named=False)
 @dataclass(frozen=True)
 class CommitRevealEnabled:
-    """CommitRevealEnabled."""
+    """Commit-reveal was switched on or off."""
 
     netuid: NetUid
     value: bool
@@ -929,7 +929,7 @@ class CommitRevealEnabled:
 @pallet.event(102)
 @dataclass(frozen=True)
 class HotkeySwappedOnSubnet:
-    """HotkeySwappedOnSubnet."""
+    """A hotkey was replaced by another on one subnet."""
 
     coldkey: AccountId
     old_hotkey: AccountId
@@ -940,7 +940,7 @@ class HotkeySwappedOnSubnet:
 @pallet.event(103)
 @dataclass(frozen=True)
 class SubnetLeaseCreated:
-    """SubnetLeaseCreated."""
+    """A subnet was leased."""
 
     beneficiary: AccountId
     lease_id: U32
@@ -951,7 +951,7 @@ class SubnetLeaseCreated:
 @pallet.event(104)
 @dataclass(frozen=True)
 class SubnetLeaseTerminated:
-    """SubnetLeaseTerminated."""
+    """A lease ended."""
 
     beneficiary: AccountId
     netuid: NetUid
@@ -960,7 +960,7 @@ class SubnetLeaseTerminated:
 @pallet.event(105)
 @dataclass(frozen=True)
 class SymbolUpdated:
-    """SymbolUpdated."""
+    """A subnet's token symbol changed."""
 
     netuid: NetUid
     symbol: bytes
@@ -969,7 +969,7 @@ class SymbolUpdated:
 @pallet.event(106, named=False)
 @dataclass(frozen=True)
 class CommitRevealVersionSet:
-    """CommitRevealVersionSet."""
+    """The commit reveal version was set."""
 
     value: U16
 
@@ -977,7 +977,7 @@ class CommitRevealVersionSet:
 @pallet.event(107, named=False)
 @dataclass(frozen=True)
 class TimelockedWeightsCommitted:
-    """TimelockedWeightsCommitted."""
+    """Weights were committed under a time lock."""
 
     hotkey: AccountId
     index: records.StorageIndex
@@ -988,7 +988,7 @@ class TimelockedWeightsCommitted:
 @pallet.event(108, named=False)
 @dataclass(frozen=True)
 class TimelockedWeightsRevealed:
-    """TimelockedWeightsRevealed."""
+    """Time-locked weights were opened."""
 
     index: records.StorageIndex
     hotkey: AccountId
@@ -997,7 +997,7 @@ class TimelockedWeightsRevealed:
 @pallet.event(109)
 @dataclass(frozen=True)
 class AutoStakeAdded:
-    """AutoStakeAdded."""
+    """Incentive was staked where its coldkey wanted it."""
 
     netuid: NetUid
     destination: AccountId
@@ -1009,7 +1009,7 @@ class AutoStakeAdded:
 @pallet.event(110)
 @dataclass(frozen=True)
 class IncentiveAlphaEmittedToMiners:
-    """IncentiveAlphaEmittedToMiners."""
+    """An epoch paid miners; one amount for each uid."""
 
     netuid: records.StorageIndex
     emissions: list[Alpha]
@@ -1018,7 +1018,7 @@ class IncentiveAlphaEmittedToMiners:
 @pallet.event(111, named=False)
 @dataclass(frozen=True)
 class MinAllowedUidsSet:
-    """MinAllowedUidsSet."""
+    """The min allowed uids was set."""
 
     netuid: NetUid
     value: U16
@@ -1027,7 +1027,7 @@ class MinAllowedUidsSet:
 @pallet.event(112)
 @dataclass(frozen=True)
 class AutoStakeDestinationSet:
-    """AutoStakeDestinationSet."""
+    """The auto stake destination was set."""
 
     coldkey: AccountId
     netuid: NetUid
@@ -1037,7 +1037,7 @@ class AutoStakeDestinationSet:
 @pallet.event(113, named=False)
 @dataclass(frozen=True)
 class MinNonImmuneUidsSet:
-    """MinNonImmuneUidsSet."""
+    """The min non immune uids was set."""
 
     netuid: NetUid
     value: U16
@@ -1046,7 +1046,7 @@ class MinNonImmuneUidsSet:
 @pallet.event(114)
 @dataclass(frozen=True)
 class RootClaimed:
-    """RootClaimed."""
+    """A coldkey claimed its root dividends."""
 
     coldkey: AccountId
 
@@ -1054,7 +1054,7 @@ class RootClaimed:
 @pallet.event(116)
 @dataclass(frozen=True)
 class VotingPowerTrackingEnabled:
-    """VotingPowerTrackingEnabled."""
+    """Voting power of a subnet is tracked."""
 
     netuid: NetUid
 
@@ -1062,7 +1062,7 @@ class VotingPowerTrackingEnabled:
 @pallet.event(117)
 @dataclass(frozen=True)
 class VotingPowerTrackingDisableScheduled:
-    """VotingPowerTrackingDisableScheduled."""
+    """Tracking of voting power will end."""
 
     netuid: NetUid
     disable_at_block: U64
@@ -1071,7 +1071,7 @@ class VotingPowerTrackingDisableScheduled:
 @pallet.event(118)
 @dataclass(frozen=True)
 class VotingPowerTrackingDisabled:
-    """VotingPowerTrackingDisabled."""
+    """Voting power is no longer tracked."""
 
     netuid: NetUid
 
@@ -1079,7 +1079,7 @@ class VotingPowerTrackingDisabled:
 @pallet.event(119)
 @dataclass(frozen=True)
 class VotingPowerEmaAlphaSet:
-    """VotingPowerEmaAlphaSet."""
+    """The voting power ema alpha was set."""
 
     netuid: NetUid
     alpha: U64
@@ -1088,7 +1088,7 @@ class VotingPowerEmaAlphaSet:
 @pallet.event(120)
 @dataclass(frozen=True)
 class SubnetLeaseDividendsDistributed:
-    """SubnetLeaseDividendsDistributed."""
+    """A lease paid a contributor."""
 
     lease_id: U32
     contributor: AccountId
@@ -1098,7 +1098,7 @@ class SubnetLeaseDividendsDistributed:
 @pallet.event(121)
 @dataclass(frozen=True)
 class AddStakeBurn:
-    """AddStakeBurn."""
+    """Alpha was bought and burned."""
 
     netuid: NetUid
     hotkey: AccountId
@@ -1109,7 +1109,7 @@ class AddStakeBurn:
 @pallet.event(122)
 @dataclass(frozen=True)
 class ColdkeySwapCleared:
-    """ColdkeySwapCleared."""
+    """A coldkey withdrew its announcement."""
 
     who: AccountId
 
@@ -1117,7 +1117,7 @@ class ColdkeySwapCleared:
 @pallet.event(123)
 @dataclass(frozen=True)
 class TransactionFeePaidWithAlpha:
-    """TransactionFeePaidWithAlpha."""
+    """A fee was paid by selling alpha."""
 
     who: AccountId
     netuid: NetUid
@@ -1128,7 +1128,7 @@ class TransactionFeePaidWithAlpha:
 @pallet.event(124)
 @dataclass(frozen=True)
 class BurnHalfLifeSet:
-    """BurnHalfLifeSet."""
+    """The burn half life was set."""
 
     netuid: NetUid
     burn_half_life: U16
@@ -1137,7 +1137,7 @@ class BurnHalfLifeSet:
 @pallet.event(125)
 @dataclass(frozen=True)
 class BurnIncreaseMultSet:
-    """BurnIncreaseMultSet."""
+    """The burn increase mult was set."""
 
     netuid: NetUid
     burn_increase_mult: Annotated[int, records.FIXED_U128]
@@ -1146,7 +1146,7 @@ class BurnIncreaseMultSet:
 @pallet.event(126)
 @dataclass(frozen=True)
 class AutoParentDelegationEnabledSet:
-    """AutoParentDelegationEnabledSet."""
+    """The auto parent delegation enabled was set."""
 
     hotkey: AccountId
     enabled: bool
@@ -1155,7 +1155,7 @@ class AutoParentDelegationEnabledSet:
 @pallet.event(127)
 @dataclass(frozen=True)
 class StakeLocked:
-    """StakeLocked."""
+    """Stake was locked toward a hotkey."""
 
     coldkey: AccountId
     hotkey: AccountId
@@ -1166,7 +1166,7 @@ class StakeLocked:
 @pallet.event(128)
 @dataclass(frozen=True)
 class StakeUnlocked:
-    """StakeUnlocked."""
+    """A lock on stake ended."""
 
     coldkey: AccountId
     hotkey: AccountId
@@ -1177,7 +1177,7 @@ class StakeUnlocked:
 @pallet.event(129)
 @dataclass(frozen=True)
 class LockMoved:
-    """LockMoved."""
+    """A lock was moved to another hotkey."""
 
     coldkey: AccountId
     origin_hotkey: AccountId
@@ -1188,7 +1188,7 @@ class LockMoved:
 @pallet.event(130)
 @dataclass(frozen=True)
 class ActivityCutoffFactorMilliSet:
-    """ActivityCutoffFactorMilliSet."""
+    """The activity cutoff factor milli was set."""
 
     netuid: NetUid
     factor_milli: U32
@@ -1197,7 +1197,7 @@ class ActivityCutoffFactorMilliSet:
 @pallet.event(131)
 @dataclass(frozen=True)
 class EpochTriggered:
-    """EpochTriggered."""
+    """An owner asked for an epoch before its time."""
 
     netuid: NetUid
     by: AccountId
@@ -1207,7 +1207,7 @@ class EpochTriggered:
 @pallet.event(132)
 @dataclass(frozen=True)
 class EpochDeferred:
-    """EpochDeferred."""
+    """An epoch waits: the block had as many as it may."""
 
     netuid: NetUid
     from_block: U64
@@ -1217,7 +1217,7 @@ class EpochDeferred:
 @pallet.event(133)
 @dataclass(frozen=True)
 class EpochSkipped:
-    """EpochSkipped."""
+    """An epoch did not run: the subnet's keys are inconsistent."""
 
     netuid: NetUid
     block: U64
@@ -1226,7 +1226,7 @@ class EpochSkipped:
 @pallet.event(134)
 @dataclass(frozen=True)
 class SubnetOwnerChanged:
-    """SubnetOwnerChanged."""
+    """A subnet changed its owner."""
 
     netuid: NetUid
     old_coldkey: AccountId
@@ -1236,7 +1236,7 @@ class SubnetOwnerChanged:
 @pallet.event(135)
 @dataclass(frozen=True)
 class PerpetualLockUpdated:
-    """PerpetualLockUpdated."""
+    """A lock was made perpetual, or decaying again."""
 
     coldkey: AccountId
     netuid: NetUid
@@ -1246,7 +1246,7 @@ class PerpetualLockUpdated:
 @pallet.event(136)
 @dataclass(frozen=True)
 class RejectLockedAlphaUpdated:
-    """RejectLockedAlphaUpdated."""
+    """A coldkey accepts, or refuses, locked alpha."""
 
     coldkey: AccountId
     enabled: bool
