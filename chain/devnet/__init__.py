@@ -1,0 +1,1 @@
+"""A development node: blocks, pool, storage and JSON-RPC around an engine."""

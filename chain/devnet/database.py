@@ -1,0 +1,212 @@
+"""The chain on disk: an SQLite file that only grows, one transaction a block.
+
+Memory holds the whole chain; the file is its log, read once at the start. A killed process loses
+at most the block it was writing (a power cut may lose the last few). One process at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from chain.devnet.engine import Header
+from chain.errors import ChainError
+from chain.scale import Reader, compact
+
+__all__ = ["Database", "DatabaseUnusable"]
+
+SCHEMA = 1
+APPLICATION_ID = 0x5B7E7DB1  # SQLite's mark of whose file it is
+
+_TABLES = """
+CREATE TABLE blocks (
+    number INTEGER PRIMARY KEY, hash BLOB NOT NULL, state_root BLOB NOT NULL,
+    extrinsics_root BLOB NOT NULL, digest BLOB NOT NULL, body BLOB NOT NULL,
+    timestamp_ms INTEGER NOT NULL
+);
+CREATE TABLE kv (
+    block INTEGER NOT NULL, key BLOB NOT NULL, value BLOB, PRIMARY KEY (block, key)
+) WITHOUT ROWID;
+CREATE TABLE snapshots (number INTEGER PRIMARY KEY, block INTEGER NOT NULL, offset_ms INTEGER);
+CREATE TABLE clock (id INTEGER PRIMARY KEY CHECK (id = 0), offset_ms INTEGER NOT NULL);
+INSERT INTO clock VALUES (0, 0);
+"""
+
+Record = tuple[Header, bytes, tuple[bytes, ...], int]
+"""Header, hash, extrinsics, timestamp in ms."""
+
+
+class DatabaseUnusable(ChainError):
+    """The file cannot be read, written or trusted, and why."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"database {path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class Database:
+    """An open database file, locked against other processes until `close`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create `path`. Raises DatabaseUnusable."""
+        self.path = path
+        with self._explained():
+            self._connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            with self._explained():
+                self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        execute = self._connection.execute
+        execute("PRAGMA locking_mode=EXCLUSIVE")
+        execute("PRAGMA busy_timeout=0")
+        execute("PRAGMA journal_mode=WAL")
+        execute("PRAGMA synchronous=NORMAL")
+        execute("BEGIN EXCLUSIVE")
+        (mark,) = execute("PRAGMA application_id").fetchone()
+        (schema,) = execute("PRAGMA user_version").fetchone()
+        (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables == 0:
+            for statement in _TABLES.split(";"):
+                execute(statement)
+            execute(f"PRAGMA application_id={APPLICATION_ID}")
+            execute(f"PRAGMA user_version={SCHEMA}")
+        elif mark != APPLICATION_ID:
+            raise DatabaseUnusable(self.path, "is not a devnet database; name another file")
+        elif schema != SCHEMA:
+            raise DatabaseUnusable(
+                self.path, f"has schema {schema}, this version reads {SCHEMA}; name another file"
+            )
+        execute("COMMIT")
+
+    def is_empty(self) -> bool:
+        """Whether it holds no block yet."""
+        with self._explained():
+            return self._connection.execute("SELECT 1 FROM blocks").fetchone() is None
+
+    def ensure_genesis(self, block_hash: bytes) -> None:
+        """Raise DatabaseUnusable unless the chain in the file begins with this block."""
+        with self._explained():
+            row = self._connection.execute("SELECT hash FROM blocks WHERE number=0").fetchone()
+        if row is None or row[0] != block_hash:
+            theirs = "none" if row is None else f"0x{row[0].hex()[:16]}"
+            raise DatabaseUnusable(
+                self.path,
+                f"holds another chain (genesis {theirs}, this one is 0x{block_hash.hex()[:16]}): "
+                "made with another runtime or other settings; name another file",
+            )
+
+    def load(self) -> Iterator[tuple[Record, dict[bytes, bytes | None]]]:
+        """All blocks from genesis on, each with its changes."""
+        with self._explained():
+            parent = bytes(32)
+            rows = self._connection.execute(
+                "SELECT number, hash, state_root, extrinsics_root, digest, body, timestamp_ms "
+                "FROM blocks ORDER BY number"
+            ).fetchall()
+            for number, block_hash, state_root, extrinsics_root, digest, body, timestamp in rows:
+                header = Header(parent, number, state_root, extrinsics_root, _split(digest))
+                if header.hash() != block_hash:
+                    raise DatabaseUnusable(self.path, f"block {number} is damaged")
+                changes: dict[bytes, bytes | None] = dict(
+                    self._connection.execute(
+                        "SELECT key, value FROM kv WHERE block=? ORDER BY key", (number,)
+                    )
+                )
+                yield (header, block_hash, _split(body), timestamp), changes
+                parent = block_hash
+
+    def append(self, record: Record, changes: Mapping[bytes, bytes | None]) -> None:
+        """Write one block, whole or not at all."""
+        header, block_hash, body, timestamp_ms = record
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    header.number,
+                    block_hash,
+                    header.state_root,
+                    header.extrinsics_root,
+                    _join(header.digest),
+                    _join(body),
+                    timestamp_ms,
+                ),
+            )
+            connection.executemany(
+                "INSERT INTO kv VALUES (?, ?, ?)",
+                ((header.number, key, value) for key, value in changes.items()),
+            )
+
+    def revert(self, block: int, snapshot: int, offset_ms: int) -> None:
+        """Drop the blocks after `block` and the snapshots after `snapshot`; set the clock back."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM kv WHERE block>?", (block,))
+            connection.execute("DELETE FROM blocks WHERE number>?", (block,))
+            connection.execute("DELETE FROM snapshots WHERE number>?", (snapshot,))
+            connection.execute("UPDATE clock SET offset_ms=?", (offset_ms,))
+
+    def put_snapshot(self, number: int, block: int, offset_ms: int) -> None:
+        """Remember a snapshot."""
+        with self._transaction() as connection:
+            connection.execute("INSERT INTO snapshots VALUES (?, ?, ?)", (number, block, offset_ms))
+
+    def snapshots(self) -> list[tuple[int, int, int]]:
+        """(number, block, clock offset in ms) of each snapshot."""
+        with self._explained():
+            return self._connection.execute("SELECT * FROM snapshots ORDER BY number").fetchall()
+
+    def offset_ms(self) -> int:
+        """The clock's offset, 0 at first."""
+        with self._explained():
+            (offset,) = self._connection.execute("SELECT offset_ms FROM clock").fetchone()
+        return int(offset)
+
+    def put_offset(self, offset_ms: int) -> None:
+        """Remember the clock's offset."""
+        with self._transaction() as connection:
+            connection.execute("UPDATE clock SET offset_ms=?", (offset_ms,))
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # A full disk may have rolled back already.
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            reason = str(error)
+            if "locked" in reason:
+                reason = "is in use by another process"
+            raise DatabaseUnusable(self.path, reason) from error
+
+
+def _join(items: Sequence[bytes]) -> bytes:
+    return b"".join(compact(len(item)) + item for item in items)
+
+
+def _split(data: bytes) -> tuple[bytes, ...]:
+    reader = Reader(data)
+    items = []
+    while reader.remaining:
+        items.append(reader.take(reader.compact()))
+    return tuple(items)

@@ -1,0 +1,1 @@
+"""The JSON-RPC methods, one function each, named by wire name."""

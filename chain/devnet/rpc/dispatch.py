@@ -1,0 +1,138 @@
+"""JSON-RPC 2.0 from text to text: single requests, batches, notifications, errors.
+
+Knows neither sockets nor what the methods do. A handler that fails in a way of its own is logged
+with its traceback and answered with -32603; the node goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+from collections.abc import Mapping
+from typing import NoReturn
+
+from chain.devnet.rpc.errors import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    RpcError,
+    explain,
+)
+from chain.devnet.rpc.params import Handler, Signature
+from chain.devnet.rpc.session import Context
+from chain.errors import ChainError
+
+__all__ = ["Dispatcher", "error_text"]
+
+REQUESTS_A_BATCH = 4096
+
+_log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Answers requests by calling the handlers of `methods`."""
+
+    def __init__(self, methods: Mapping[str, Handler]) -> None:
+        self._methods = {name: (handler, Signature(handler)) for name, handler in methods.items()}
+
+    async def answer(self, text: str | bytes, ctx: Context) -> str | None:
+        """The response to one message; None if nothing in it wants one."""
+        try:
+            message = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            return error_text(PARSE_ERROR, f"Parse error: {error}")
+        if not isinstance(message, list):
+            answer = await self._answer_one(message, ctx)
+            return None if answer is None else _dump(answer)
+        if not message:
+            return error_text(INVALID_REQUEST, "Invalid request: an empty batch")
+        if len(message) > REQUESTS_A_BATCH:
+            return error_text(
+                INVALID_REQUEST, f"Invalid request: a batch has at most {REQUESTS_A_BATCH}"
+            )
+        answers = []
+        for request in message:
+            answer = await self._answer_one(request, ctx)
+            if answer is not None:
+                answers.append(answer)
+            await asyncio.sleep(0)  # a long batch must not hold up the chain
+        return _dump(answers) if answers else None
+
+    async def _answer_one(self, request: object, ctx: Context) -> dict[str, object] | None:
+        request_id: object = None
+        try:
+            method, params, request_id = _request(request)
+            wanted = isinstance(request, dict) and "id" in request
+        except RpcError as error:
+            return _error(_id_of(request), error)
+        try:
+            result = await self._call(method, params, ctx)
+        except RpcError as error:
+            return _error(request_id, error) if wanted else None
+        return {"jsonrpc": "2.0", "result": result, "id": request_id} if wanted else None
+
+    async def _call(self, method: str, params: object, ctx: Context) -> object:
+        if method not in self._methods:
+            raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method[:80]}")
+        handler, signature = self._methods[method]
+        arguments = signature.bind(params)
+        try:
+            return await handler(ctx, *arguments)
+        except ChainError as error:
+            raise explain(error) from error
+        except Exception as error:  # one request's bug is not the node's end
+            _log.exception("%s failed", method)
+            raise RpcError(
+                INTERNAL_ERROR, f"Internal error in {method}: {type(error).__name__}: {error}"
+            ) from error
+
+
+def error_text(code: int, message: str) -> str:
+    """A response for a message whose id is not known."""
+    return _dump(_error(None, RpcError(code, message)))
+
+
+def _request(request: object) -> tuple[str, object, object]:
+    """Method, params and id of a well-formed request."""
+    if not isinstance(request, dict):
+        raise RpcError(INVALID_REQUEST, "Invalid request: not an object")
+    if request.get("jsonrpc") != "2.0":
+        raise RpcError(INVALID_REQUEST, 'Invalid request: "jsonrpc" must be "2.0"')
+    method = request.get("method")
+    if not isinstance(method, str):
+        raise RpcError(INVALID_REQUEST, 'Invalid request: "method" must be a string')
+    params = request.get("params")
+    if params is not None and not isinstance(params, list | dict):
+        raise RpcError(INVALID_REQUEST, 'Invalid request: "params" must be an array or an object')
+    if "id" in request and not _is_id(request["id"]):
+        raise RpcError(INVALID_REQUEST, 'Invalid request: "id" must be a string, number or null')
+    return method, params, request.get("id")
+
+
+def _is_id(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
+
+
+def _id_of(request: object) -> object:
+    found = request.get("id") if isinstance(request, dict) else None
+    return found if _is_id(found) else None
+
+
+def _error(request_id: object, error: RpcError) -> dict[str, object]:
+    body: dict[str, object] = {"code": error.code, "message": error.message}
+    if error.data is not None:
+        body["data"] = error.data
+    return {"jsonrpc": "2.0", "error": body, "id": request_id}
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

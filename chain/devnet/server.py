@@ -1,0 +1,216 @@
+"""The node's door: JSON-RPC over WebSocket and over HTTP POST, on one port.
+
+Bounded everywhere: message size, notifications that wait for a slow reader, subscriptions.
+A connection that does not read its notifications is cut off; all others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+from dataclasses import dataclass
+from typing import Self
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from chain.devnet.node import Node
+from chain.devnet.rpc.dispatch import Dispatcher, error_text
+from chain.devnet.rpc.errors import INVALID_REQUEST
+from chain.devnet.rpc.methods import METHODS
+from chain.devnet.rpc.session import Context, Session
+from chain.errors import ChainError
+
+__all__ = ["CannotListen", "Server", "ServerLimits"]
+
+CLOSE_S = 1.0
+"""How long a connection may take to close before it is cut."""
+
+_log = logging.getLogger(__name__)
+
+
+class CannotListen(ChainError):
+    """The address is taken or not ours."""
+
+    def __init__(self, host: str, port: int, reason: str, *, taken: bool) -> None:
+        super().__init__(f"cannot listen on {host}:{port}: {reason}")
+        self.host = host
+        self.port = port
+        self.reason = reason
+        self.taken = taken
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """`waiting` is how many notifications one connection may leave unread."""
+
+    message_bytes: int = 16 * 2**20
+    waiting: int = 4096
+    connections: int = 1024
+
+
+class Server:
+    """Serves one node: `async with Server(node, port=0) as server: ... server.url`."""
+
+    def __init__(
+        self,
+        node: Node,
+        host: str = "127.0.0.1",
+        port: int = 9944,
+        limits: ServerLimits | None = None,
+    ) -> None:
+        self.node = node
+        self._limits = limits or ServerLimits()
+        self._dispatcher = Dispatcher(METHODS)
+        self._connections: set[_Connection] = set()
+        self._runner: web.AppRunner | None = None
+        self.host = host
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"ws://{self.host}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        """Start to listen; port 0 takes a free one. Raises CannotListen."""
+        app = web.Application(client_max_size=self._limits.message_bytes)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.host, self.port)
+        try:
+            await site.start()
+        except (OSError, OverflowError) as error:
+            await self._runner.cleanup()
+            taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+            raise CannotListen(self.host, self.port, str(error), taken=taken) from error
+        self.host, self.port = self._runner.addresses[0][:2]
+        self._stop_listening = self.node.reverts.listen(lambda _: self._close_all())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._runner is not None
+        self._stop_listening()
+        await asyncio.gather(*(c.close(WSCloseCode.GOING_AWAY, "") for c in self._connections))
+        await self._runner.cleanup()
+
+    def _close_all(self) -> None:
+        for connection in self._connections:
+            connection.close_soon(WSCloseCode.SERVICE_RESTART, "the chain was reverted")
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._handle_websocket(request)
+        if request.method == "POST":
+            return await self._handle_post(request)
+        return web.Response(
+            status=405, text="JSON-RPC 2.0: connect a WebSocket, or POST a request.\n"
+        )
+
+    async def _handle_post(self, request: web.Request) -> web.StreamResponse:
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            text = error_text(INVALID_REQUEST, self._too_large())
+            return web.Response(status=413, text=text, content_type="application/json")
+        answer = await self._dispatcher.answer(body, Context(self.node, None))
+        if answer is None:
+            return web.Response(status=204)
+        return web.Response(text=answer, content_type="application/json")
+
+    def _too_large(self) -> str:
+        return f"Invalid request: a message has at most {self._limits.message_bytes} bytes"
+
+    async def _handle_websocket(self, request: web.Request) -> web.StreamResponse:
+        if len(self._connections) >= self._limits.connections:
+            return web.Response(status=503, text="too many connections\n")
+        # Compression costs more than a loopback saves; pings would end clients that do not read
+        # while they are idle, as substrate-interface does not.
+        socket = web.WebSocketResponse(
+            compress=False, max_msg_size=self._limits.message_bytes, timeout=CLOSE_S
+        )
+        await socket.prepare(request)
+        connection = _Connection(socket, request, self._limits)
+        self._connections.add(connection)
+        try:
+            await connection.serve(self._dispatcher, self.node)
+        finally:
+            self._connections.discard(connection)
+        return socket
+
+
+class _Connection:
+    """One WebSocket: a reader that answers in order, a writer that sends notifications."""
+
+    def __init__(
+        self, socket: web.WebSocketResponse, request: web.Request, limits: ServerLimits
+    ) -> None:
+        self._socket = socket
+        self._request = request
+        self._session = Session(self._push)
+        self._waiting: asyncio.Queue[str] = asyncio.Queue(limits.waiting)
+        self._answering = False
+        self._closing: tuple[int, str] | None = None
+        self._closer: asyncio.Task[None] | None = None
+
+    async def serve(self, dispatcher: Dispatcher, node: Node) -> None:
+        """Answer until either side ends."""
+        writer = asyncio.create_task(self._write())
+        context = Context(node, self._session)
+        try:
+            async for message in self._socket:
+                if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    break
+                self._answering = True
+                answer = await dispatcher.answer(message.data, context)
+                if answer is not None:
+                    await self._socket.send_str(answer)
+                self._session.release()
+                self._answering = False
+                if self._closing is not None:
+                    await self.close(*self._closing)
+                    break
+                await asyncio.sleep(0)  # one busy client must not hold up the chain
+        except ConnectionError:
+            pass  # it went away in the middle of an answer
+        finally:
+            self._session.close()
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+            if self._closer is not None:
+                await self._closer
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._socket.send_str(await self._waiting.get())
+        except ConnectionError:
+            pass  # the reader notices too, and ends the connection
+
+    def _push(self, text: str) -> None:
+        try:
+            self._waiting.put_nowait(text)
+        except asyncio.QueueFull:
+            if self._request.transport is not None and not self._request.transport.is_closing():
+                _log.warning("cut off a client that does not read its notifications")
+                self._request.transport.abort()
+
+    def close_soon(self, code: int, reason: str) -> None:
+        """Close, after the answer that is being made if there is one."""
+        if self._answering:
+            self._closing = (code, reason)
+        elif self._closer is None:
+            self._closer = asyncio.create_task(self.close(code, reason))
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close with a code and a reason, within a second."""
+        self._session.close()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._socket.close(code=code, message=reason.encode())
+        except (ConnectionError, TimeoutError):  # it does not even read the close frame
+            if self._request.transport is not None:
+                self._request.transport.abort()

@@ -1,0 +1,192 @@
+"""Versions of the state against a naive model, and the same chain read back from disk."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chain.devnet.database import Database, DatabaseUnusable
+from chain.devnet.engine import Header
+from chain.devnet.store import Block, Store, UnknownBlock, UnknownSnapshot
+
+KEYS = st.binary(max_size=3)
+CHANGES = st.dictionaries(KEYS, st.none() | st.binary(max_size=2), max_size=6)
+PREFIXES = st.binary(max_size=2)
+
+
+def block(number: int, parent: bytes = bytes(32), body: tuple[bytes, ...] = ()) -> Block:
+    header = Header(parent, number, bytes([number % 251] * 32), bytes(32), (b"\x06log",))
+    return Block(header, header.hash(), body, number * 250)
+
+
+def append(store: Store, changes: dict[bytes, bytes | None], body: tuple[bytes, ...] = ()) -> None:
+    store.append(block(store.head.number + 1, store.head.hash, body), changes)
+
+
+def dump(store: Store) -> list[tuple[Block, list[tuple[bytes, bytes | None]]]]:
+    """Every block with the whole state after it."""
+    found = []
+    number = 0
+    while (one := store.find_number(number)) is not None:
+        state = store.state(one)
+        found.append((one, [(key, state.get(key)) for key in state.keys(b"")]))
+        number += 1
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    history=st.lists(CHANGES, min_size=1, max_size=8),
+    prefix=PREFIXES,
+    start=st.none() | KEYS,
+    count=st.none() | st.integers(0, 4),
+    cut=st.integers(0, 7),
+)
+def test_any_past_state_is_what_a_plain_dictionary_was(
+    history: list[dict[bytes, bytes | None]],
+    prefix: bytes,
+    start: bytes | None,
+    count: int | None,
+    cut: int,
+) -> None:
+    store = Store.open(block(0), {b"\x01": b"g", b"\x02\x01": b"h"})
+    model = {b"\x01": b"g", b"\x02\x01": b"h"}
+    models = [model]
+    for position, changes in enumerate(history):
+        if position == cut:
+            store.snapshot(0)
+        append(store, changes)
+        model = {k: v for k, v in {**model, **changes}.items() if v is not None}
+        models.append(model)
+
+    def check() -> None:
+        for number, expected in enumerate(models):
+            at = store.find_number(number)
+            assert at is not None
+            state = store.state(at)
+            found = sorted(
+                key for key in expected if key.startswith(prefix) and (start is None or key > start)
+            )
+            assert state.keys(prefix, start, count) == found[:count]
+            for key in {key for changes in history for key in changes} | set(expected):
+                assert state.get(key) == expected.get(key)
+
+    check()
+    if cut < len(history):
+        store.revert(1)
+        del models[cut + 1 :]
+        check()
+        append(store, {b"\x07": b"again"})
+        models.append({**models[-1], b"\x07": b"again"})
+        check()
+
+
+def test_a_block_by_hash_and_height() -> None:
+    store = Store.open(block(0), {})
+    append(store, {b"k": b"v"}, (b"one", b"two"))
+    assert store.find(store.head.hash) is store.find_number(1) is store.get(None) is store.head
+    assert store.find_number(2) is store.find_number(-1) is store.find(bytes(32)) is None
+    assert store.changed(store.head) == (b"k",)
+    with pytest.raises(UnknownBlock) as unknown:
+        store.get(bytes(32))
+    assert unknown.value.block_hash == bytes(32)
+    with pytest.raises(UnknownSnapshot):
+        store.revert(1)
+
+
+def test_a_chain_on_disk_is_the_same_chain(tmp_path: Path) -> None:
+    path = tmp_path / "chain.db"
+    store = Store.open(block(0), {b"g": b"1"}, Database(path))
+    for number in range(1, 30):
+        value = None if number % 7 == 0 else bytes([number])
+        append(store, {b"k": value, bytes([number % 3]): b"x"}, (b"", bytes(number * 40)))
+        if number == 10:
+            store.snapshot(77)
+    expected = dump(store)
+    store.close()
+
+    store = Store.open(block(0), {b"g": b"1"}, Database(path))
+    assert dump(store) == expected
+    snapshot = store.revert(1)
+    assert (snapshot.block, snapshot.offset_ms) == (10, 77)
+    append(store, {b"other": b"branch"})
+    branch = dump(store)
+    assert branch[:11] == expected[:11]
+    store.close()
+
+    database = Database(path)
+    assert database.offset_ms() == 77
+    store = Store.open(block(0), {b"g": b"1"}, database)
+    assert dump(store) == branch
+    store.close()
+
+
+def test_databases_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "chain.db"
+    store = Store.open(block(0), {}, Database(path))
+    with pytest.raises(DatabaseUnusable, match="another process"):
+        Database(path)
+    store.close()
+
+    other = block(0, parent=b"\x01" * 32)
+    database = Database(path)
+    with pytest.raises(DatabaseUnusable, match="holds another chain"):
+        Store.open(other, {}, database)
+    database.close()
+
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version=2")
+    connection.close()
+    with pytest.raises(DatabaseUnusable, match="schema 2"):
+        Database(path)
+
+    foreign = tmp_path / "foreign.db"
+    with sqlite3.connect(foreign) as connection:
+        connection.execute("CREATE TABLE mine (a)")
+    connection.close()
+    with pytest.raises(DatabaseUnusable, match="not a devnet database"):
+        Database(foreign)
+
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database, but long enough to look like one" * 20)
+    with pytest.raises(DatabaseUnusable, match="not a database"):
+        Database(text)
+    with pytest.raises(DatabaseUnusable, match="unable to open"):
+        Database(tmp_path / "nowhere" / "chain.db")
+
+
+def test_a_damaged_block_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "chain.db"
+    store = Store.open(block(0), {}, Database(path))
+    append(store, {b"k": b"v"})
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE blocks SET state_root=x'00' WHERE number=1")
+    connection.close()
+    database = Database(path)
+    with pytest.raises(DatabaseUnusable, match="block 1 is damaged"):
+        Store.open(block(0), {}, database)
+    database.close()
+
+
+def test_a_full_disk_costs_a_block_and_nothing_else(tmp_path: Path) -> None:
+    database = Database(tmp_path / "chain.db")
+    store = Store.open(block(0), {}, database)
+    append(store, {b"k": b"1"})
+    before = dump(store)
+    (pages,) = database._connection.execute("PRAGMA page_count").fetchone()
+    database._connection.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(DatabaseUnusable, match="full"):
+        append(store, {b"k": bytes(100_000)})
+    assert dump(store) == before
+    database._connection.execute("PRAGMA max_page_count=100000")
+    append(store, {b"k": bytes(100_000)})
+    after = dump(store)
+    store.close()
+    store = Store.open(block(0), {}, Database(tmp_path / "chain.db"))
+    assert dump(store) == after
+    store.close()
