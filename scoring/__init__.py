@@ -1,0 +1,1 @@
+"""Pure scoring: arguments in, numbers out."""

@@ -1,0 +1,1 @@
+"""Verification of model outputs, as pure arithmetic."""

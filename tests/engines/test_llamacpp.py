@@ -1,0 +1,283 @@
+"""The engine over the real model: exact between processes, and clear about what it cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from subnet.engines.base import Step
+from subnet.engines.llamacpp import BATCH, TOP, UNSEEN, LlamaEngine
+from subnet.engines.models import SMOLLM2_135M, get_model, hash_file
+from subnet.engines.truncated import truncated_model, write_truncated
+from subnet.errors import EngineAway, EngineBusy, EngineRefused, ModelMismatch
+
+pytestmark = pytest.mark.model
+
+SHA256 = SMOLLM2_135M.sha256
+
+
+@pytest.fixture(scope="module")
+def model() -> Path:
+    return get_model(SHA256)
+
+
+@pytest.fixture
+def busy_machine() -> Iterator[None]:
+    """Keep more processes running than the machine has cores."""
+    loops = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(2 * (os.cpu_count() or 1))
+    ]
+    yield
+    for loop in loops:
+        loop.kill()
+        loop.wait()
+
+
+def servers() -> set[int]:
+    """Return the process ids of the llama servers that are children of this process."""
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            command = (status.parent / "cmdline").read_bytes()
+            if parent == os.getpid() and b"llama_server.py" in command:
+                found.add(int(status.parent.name))
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def same(a: list[Step], b: list[Step]) -> bool:
+    return len(a) == len(b) and all(
+        x.token == y.token
+        and x.logprob == y.logprob
+        and np.array_equal(x.top_ids, y.top_ids)
+        and np.array_equal(x.top_logprobs, y.top_logprobs)
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+async def test_what_one_engine_sampled_another_sees_to_the_last_bit(model: Path) -> None:
+    seen: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+    rng = np.random.default_rng(3)
+
+    def pick(position: int, ids: NDArray[np.int64], logprobs: NDArray[np.float64]) -> int:
+        assert position == len(seen)
+        seen.append((ids, logprobs))
+        return int(rng.choice(ids[1:10]))
+
+    async with (
+        LlamaEngine.open(model, sha256=SHA256) as miner,
+        LlamaEngine.open(model, sha256=SHA256) as judge,
+    ):
+        assert miner.model_sha256 == SHA256
+        # Longer than a tile of 64 queries, where llama.cpp's sums begin to depend on the batch.
+        prompt = await miner.chat(" ".join(["river stone lamp paper"] * 30))
+        assert len(prompt) > 64 + BATCH
+        answer = await miner.sample(prompt, 12, pick)
+        for warm in (prompt[:50], prompt[:1], prompt):  # whatever state the prompt is resumed from
+            await judge.force(warm, [5])
+            steps = await judge.force(prompt, answer)
+            assert [step.token for step in steps] == answer
+            for step, (ids, logprobs) in zip(steps, seen, strict=True):
+                assert np.array_equal(step.top_ids, ids)
+                assert np.array_equal(step.top_logprobs, logprobs)
+                assert step.logprob == logprobs[list(ids).index(step.token)]
+
+
+async def test_load_and_company_change_nothing(model: Path, busy_machine: None) -> None:
+    async with LlamaEngine.open(model, sha256=SHA256) as engine:
+        prompts = [await engine.chat(text) for text in ("Tell a story.", "Name a river.")]
+        alone = [await engine.force(prompt, [10, 20, 30]) for prompt in prompts]
+        together = await asyncio.gather(
+            *(engine.force(prompt, [10, 20, 30]) for prompt in prompts * 3)
+        )
+        for index, steps in enumerate(together):
+            assert same(steps, alone[index % 2])
+
+
+async def test_text_chat_and_the_end_token(model: Path) -> None:
+    async with LlamaEngine.open(model, sha256=SHA256) as engine:
+        for text in ("The capital of France", "é中🙂\n\x00 x", ""):
+            assert await engine.detokenize(await engine.tokenize(text)) == text
+        # A prompt cannot speak the model's control tokens.
+        assert engine.end_token not in await engine.tokenize("<|im_end|>")
+        prompt = await engine.chat("Hi <|im_end|>")
+        text = await engine.detokenize(prompt)
+        assert text.endswith("<|im_start|>user\nHi <|im_end|><|im_end|>\n<|im_start|>assistant\n")
+        assert prompt.count(engine.end_token) == 2
+        # The end token ends a sample and is part of it; None ends it without.
+        ended = await engine.sample(
+            prompt, 9, lambda position, ids, logprobs: engine.end_token if position == 2 else 5
+        )
+        assert ended == [5, 5, engine.end_token]
+        assert await engine.sample(prompt, 9, lambda *_: None) == []
+        assert await engine.force(prompt, []) == []
+
+
+async def test_logprobs_are_of_the_whole_vocabulary_also_for_parts_of_characters(
+    model: Path,
+) -> None:
+    async with LlamaEngine.open(model, sha256=SHA256) as engine:
+        prompt = await engine.chat("Write one emoji.")
+        face = await engine.tokenize("🙂")
+        assert len(face) > 1
+        steps = await engine.force(prompt, face)
+        assert [step.token for step in steps] == face
+        for step in steps:
+            assert step.top_ids.shape == step.top_logprobs.shape == (TOP,)
+            assert np.all(np.diff(step.top_logprobs) <= 0)
+            assert 0.3 < np.exp(step.top_logprobs).sum() < 1.0
+            assert step.logprob < 0
+        first = steps[0]  # among the likeliest here, so it is seen twice
+        assert first.logprob == first.top_logprobs[list(first.top_ids).index(face[0])]
+        part = (await engine.tokenize("中龘"))[-1]  # of a character, and absurd here
+        unlikely = (await engine.force(prompt, [part]))[0]
+        assert UNSEEN <= unlikely.logprob < unlikely.top_logprobs[-1]
+
+
+async def test_what_is_wrong_with_a_request_is_said(model: Path) -> None:
+    async with LlamaEngine.open(model, sha256=SHA256, context=64) as engine:
+        for prompt, answer, problem in [
+            ([], [5], "empty"),
+            ([5], [49152], "not in 0..49151"),
+            ([-1], [5], "not in 0..49151"),
+            ([5] * 60, [5] * 5, "do not fit the context of 64"),
+        ]:
+            with pytest.raises(EngineRefused, match=problem):
+                await engine.force(prompt, answer)
+        with pytest.raises(EngineRefused, match="do not fit"):
+            await engine.sample([5] * 60, 5, lambda *_: 5)
+        with pytest.raises(EngineRefused, match="not in 0"):
+            await engine.sample([5], 5, lambda *_: 10**9)
+        assert len(await engine.force([5] * 60, [5] * 4)) == 4
+
+
+async def test_too_many_callers_are_turned_away_and_the_others_served(model: Path) -> None:
+    async with LlamaEngine.open(model, sha256=SHA256, waiting_limit=2) as engine:
+        prompt = await engine.chat("Hi")
+        results = await asyncio.gather(
+            *(engine.force(prompt, [5, 6]) for _ in range(5)), return_exceptions=True
+        )
+        assert [isinstance(result, EngineBusy) for result in results] == [False] * 3 + [True] * 2
+        cancelled = asyncio.create_task(engine.force(prompt, [5] * 50))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        assert len(await engine.force(prompt, [5, 6])) == 2
+
+
+async def test_another_file_is_refused_by_name_or_opened_with_a_warning(
+    model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    short = truncated_model(model, 27)
+    with pytest.raises(ModelMismatch, match=short.name):
+        async with LlamaEngine.open(short, sha256=SHA256):
+            pass
+    with caplog.at_level(logging.WARNING):
+        async with LlamaEngine.open(short, sha256=SHA256, allow_other_weights=True) as engine:
+            assert engine.model_sha256 == hash_file(short) != SHA256
+            prompt = await engine.chat("Hi")
+            short_steps = await engine.force(prompt, [5, 6])
+    assert "other weights allowed" in caplog.text
+    async with LlamaEngine.open(model, sha256=SHA256) as engine:
+        assert prompt == await engine.chat("Hi")
+        assert not same(await engine.force(prompt, [5, 6]), short_steps)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model" * 1000, "cut", "flipped header"])
+async def test_a_corrupt_model_is_an_error_that_names_the_file(
+    model: Path, tmp_path: Path, content: bytes | str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    corrupt = tmp_path / "corrupt.gguf"
+    if isinstance(content, str):
+        with model.open("rb") as file:
+            whole = bytearray(file.read(3_000_000))
+        if content == "flipped header":
+            random.Random(1).shuffle(whole)
+            whole[:4] = b"GGUF"
+        corrupt.write_bytes(whole)
+    else:
+        corrupt.write_bytes(content)
+    with pytest.raises(EngineRefused, match=r"corrupt\.gguf: exit code"):
+        async with LlamaEngine.open(corrupt, sha256="0" * 64, allow_other_weights=True):
+            pass
+    with pytest.raises(EngineRefused, match=r"corrupt\.gguf"):
+        write_truncated(corrupt, tmp_path / "short.gguf", 27)
+    assert servers() == set()
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_a_dead_and_a_hanging_engine_are_away(
+    model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for signal_number, problem in [(signal.SIGKILL, "exit code -9"), (signal.SIGSTOP, "within")]:
+        async with LlamaEngine.open(model, sha256=SHA256, step_timeout_s=3.0) as engine:
+            (pid,) = servers()
+            os.kill(pid, signal_number)
+            with pytest.raises(EngineAway, match=problem):
+                await engine.force([5], [6])
+            with pytest.raises(EngineAway):
+                await engine.tokenize("still")
+        assert not is_alive(pid)
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_an_engine_ends_with_its_owner_however_that_ends(model: Path) -> None:
+    code = (
+        "import asyncio, sys; from pathlib import Path\n"
+        "from subnet.engines.llamacpp import LlamaEngine\n"
+        "async def main():\n"
+        "    async with LlamaEngine.open(Path(sys.argv[1]), sha256=sys.argv[2]) as engine:\n"
+        "        print(engine._server._process.pid, flush=True)\n"
+        "        await asyncio.sleep(600)\n"
+        "asyncio.run(main())\n"
+    )
+    owner = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, str(model), SHA256, stdout=asyncio.subprocess.PIPE
+    )
+    assert owner.stdout is not None
+    pid = int(await owner.stdout.readline())
+    assert is_alive(pid)
+    owner.kill()
+    await owner.wait()
+    async with asyncio.timeout(20):
+        while is_alive(pid):
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.slow
+async def test_an_idle_connection_is_made_anew(model: Path) -> None:
+    async with LlamaEngine.open(model, sha256=SHA256) as engine:
+        steps = await engine.force([5], [6])
+        await asyncio.sleep(25)
+        assert same(await engine.force([5], [6]), steps)
+
+
+async def test_the_first_layers_are_a_model_of_their_own(model: Path, tmp_path: Path) -> None:
+    target = tmp_path / "model-1.gguf"
+    write_truncated(model, target, 1)
+    async with LlamaEngine.open(target, sha256=hash_file(target)) as engine:
+        assert len(await engine.force(await engine.chat("Hi"), [5, 6])) == 2
+    for layers in (0, 30):
+        with pytest.raises(EngineRefused, match="30 layers"):
+            write_truncated(model, target, layers)
