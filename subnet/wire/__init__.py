@@ -1,0 +1,1 @@
+"""The wire between validators and miners: signed requests, signed answers."""
