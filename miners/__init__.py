@@ -1,0 +1,1 @@
+"""Run a miner: serve a subnet's answers to validators."""

@@ -1,0 +1,372 @@
+"""Settings: one frozen model per process, and the only reader of settings files and environment.
+
+A setting is `<table>.<key>`. It comes from the default here, else from `subnet.toml`, else from
+the environment (SUBNET_<TABLE>_<KEY>), else from a flag: the last one named wins. A name that is
+no setting is an error that says which one was probably meant. [subnet], [model], [weights] and
+[hyperparameters] are public and the same for everybody on a subnet; [miner], [validator] and
+[network] are this process's own.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import logging
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from bittensor_core import (
+    KeyfileError,
+    Keypair,
+    deserialize_keypair_from_keyfile_data,
+    keyfile_data_is_encrypted,
+)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from subnet.errors import InvalidSetting, SettingsError, UnknownSetting, WalletError
+
+log = logging.getLogger(__name__)
+
+FILE_NAME = "subnet.toml"
+ENVIRONMENT_PREFIX = "SUBNET_"
+NOT_SETTINGS = frozenset({"SUBNET_CACHE_DIR"})
+"""Variables with our prefix that are read elsewhere: where model files are cached."""
+
+FLAGS: Mapping[tuple[str, str], str] = {("network", "chain"): "--network"}
+"""Flags that are not spelled as their key."""
+
+ENDPOINTS: Mapping[str, str] = {
+    "local": "ws://127.0.0.1:9944",
+    "test": "wss://test.finney.opentensor.ai:443",
+    "finney": "wss://entrypoint-finney.opentensor.ai:443",
+}
+"""The networks by name, as the Bittensor SDK names them."""
+
+
+def _split(value: object) -> object:
+    """`a,b` from a variable or flag is the list a file would have."""
+    return (
+        [part.strip() for part in value.split(",") if part.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+class Table(BaseModel):
+    """Base of the tables: immutable, and no key it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SubnetTable(Table):
+    """[subnet]: which subnet this is."""
+
+    definition: str = "subnet.templates.inference:Inference"
+    """The author's class, as "package.module:Class"."""
+
+
+class ModelTable(Table):
+    """[model]: the model everybody runs."""
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    """If given, the definition must name this model: the public file and the code agree."""
+
+
+class WeightsTable(Table):
+    """[weights]: how long a validator remembers, and how it signs its weights."""
+
+    half_life_rounds: Annotated[float, Field(gt=0)] = 8.0
+    """After so many rounds an old score counts half as much as a new one."""
+    version_key: Annotated[int, Field(ge=0)] = 0
+    """Sent with the weights; the chain refuses a key below the subnet's own."""
+
+
+class HyperparameterTable(Table):
+    """[hyperparameters]: what the chain should say; a validator warns where it says otherwise."""
+
+    tempo: Annotated[int, Field(ge=0, le=65535)] | None = None
+    weights_rate_limit: Annotated[int, Field(ge=0)] | None = None
+    commit_reveal_weights_enabled: bool | None = None
+    min_allowed_weights: Annotated[int, Field(ge=0, le=65535)] | None = None
+    max_validators: Annotated[int, Field(ge=1, le=65535)] | None = None
+    immunity_period: Annotated[int, Field(ge=0, le=65535)] | None = None
+
+
+class MinerTable(Table):
+    """[miner]: this miner's socket, whom it answers, and what it runs."""
+
+    host: str = "0.0.0.0"
+    """Address to listen on."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8091
+    """Port to listen on; 0 takes a free one."""
+    external_host: str | None = None
+    """IP address to publish on the chain, where it is not `host`."""
+    external_port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port to publish on the chain, where it is not `port`."""
+    behaviour: str = "honest"
+    """Which of the definition's miners to run. All but `honest` are for demos and tests."""
+    model_file: Path | None = None
+    """A model file to run instead of the cached one; its hash is checked all the same."""
+    allow_other_weights: bool = False
+    """Weakens the check: a model file with another hash is run. For demos and tests."""
+    min_stake: Annotated[float, Field(ge=0)] = 1.0
+    """Alpha a caller must have staked, besides its validator permit."""
+    allow: Names = ()
+    """If not empty, only these hotkeys are answered (they need permit and stake all the same)."""
+    deny: Names = ()
+    """These hotkeys are never answered."""
+    refresh_s: Annotated[float, Field(gt=0)] = 30.0
+    """Longest time between two looks at who may call."""
+    drain_s: Annotated[float, Field(ge=0)] = 10.0
+    """Time for questions in flight to end when the miner stops."""
+    wait: bool = False
+    """Wait for a seat instead of ending when the hotkey is not registered."""
+
+
+class ValidatorTable(Table):
+    """[validator]: this validator's memory, questions and pace."""
+
+    state: Path | None = None
+    """Folder of the ledger, the journal and the seed; see `ValidatorSettings.state_folder`."""
+    seed: Annotated[str, Field(min_length=8)] | None = None
+    """Secret the hidden tasks grow from. Left out, one is drawn once and kept in `state`."""
+    rounds_per_epoch: Annotated[int, Field(ge=1)] = 1
+    tasks_per_round: Annotated[int, Field(ge=1)] = 1
+    in_flight: Annotated[int, Field(ge=1)] = 2
+    """Most questions waiting for an answer at any moment."""
+    wandb: Literal["off", "offline", "online"] = "off"
+    """Copy the round log to Weights & Biases; needs the `wandb` extra."""
+    wait: bool = False
+    """Wait for a seat instead of ending when the hotkey is not registered."""
+
+
+class NetworkTable(Table):
+    """[network]: which chain, which subnet on it, and which keys."""
+
+    chain: str = "local"
+    """`local`, `test`, `finney`, or the ws:// or wss:// address of a node."""
+    netuid: Annotated[int, Field(ge=1, le=65535)] | None = None
+    wallet: str = "default"
+    hotkey: str = "default"
+    wallet_path: Path = Path("~/.bittensor/wallets")
+
+    @field_validator("chain")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ENDPOINTS and urlsplit(value).scheme not in ("ws", "wss"):
+            raise ValueError(f"{value!r} is not one of {', '.join(ENDPOINTS)} nor a ws:// address")
+        return value
+
+    @property
+    def endpoint(self) -> str:
+        """The node's address."""
+        return ENDPOINTS.get(self.chain, self.chain)
+
+    @property
+    def local(self) -> bool:
+        """Whether the node is on this machine: then, and only then, private axons are allowed."""
+        return is_loopback(urlsplit(self.endpoint).hostname or "")
+
+    @property
+    def wallet_folder(self) -> Path:
+        """Folder of the wallet, with `hotkeys/` in it."""
+        return self.wallet_path.expanduser() / self.wallet
+
+    @property
+    def hotkey_file(self) -> Path:
+        """The one key file a neuron opens."""
+        return self.wallet_folder / "hotkeys" / self.hotkey
+
+
+TABLES: Mapping[str, type[Table]] = {
+    "subnet": SubnetTable,
+    "model": ModelTable,
+    "weights": WeightsTable,
+    "hyperparameters": HyperparameterTable,
+    "miner": MinerTable,
+    "validator": ValidatorTable,
+    "network": NetworkTable,
+}
+
+
+class Settings(BaseModel):
+    """What every process reads; each process has a subclass with its own table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subnet: SubnetTable = SubnetTable()
+    model: ModelTable = ModelTable()
+    weights: WeightsTable = WeightsTable()
+    hyperparameters: HyperparameterTable = HyperparameterTable()
+    network: NetworkTable = NetworkTable()
+
+    @property
+    def netuid(self) -> int:
+        """The subnet's number; there is no default for it."""
+        if self.network.netuid is None:
+            raise InvalidSetting("network.netuid", "the settings", "missing; give --netuid N")
+        return self.network.netuid
+
+
+class MinerSettings(Settings):
+    """Everything one miner process is told."""
+
+    miner: MinerTable = MinerTable()
+
+
+class ValidatorSettings(Settings):
+    """Everything one validator process is told."""
+
+    validator: ValidatorTable = ValidatorTable()
+
+    def state_folder(self, environment: Mapping[str, str] = os.environ) -> Path:
+        """Where this validator remembers: one folder per chain, subnet and hotkey name."""
+        if self.validator.state is not None:
+            return self.validator.state.expanduser()
+        base = environment.get("XDG_STATE_HOME") or "~/.local/state"
+        chain = (
+            self.network.chain
+            if self.network.chain in ENDPOINTS
+            else "".join(c if c.isalnum() else "-" for c in self.network.chain)
+        )
+        name = f"{self.network.wallet}-{self.network.hotkey}"
+        return Path(base).expanduser() / "subnet" / chain / str(self.netuid) / name
+
+
+S = TypeVar("S", bound=Settings)
+Flags = Mapping[str, Mapping[str, object]]
+
+
+def load(
+    process: type[S],
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    flags: Flags | None = None,
+) -> S:
+    """The settings of one process.
+
+    `file` None reads `subnet.toml` of the working folder if there is one. In `flags` (table ->
+    key -> value) None means "not given". Raises UnknownSetting, InvalidSetting or SettingsError.
+    """
+    given: dict[tuple[str, str], tuple[object, str]] = {}
+    for table, key, value, source in _file(file):
+        given[table, key] = (value, source)
+    for table, key, value, source in _environment(environment):
+        given[table, key] = (value, source)
+    for table, keys in (flags or {}).items():
+        for key, value in keys.items():
+            if value is not None:
+                _ensure_known(table, key, f"{table}.{key}", "a flag")
+                given[table, key] = (value, FLAGS.get((table, key)) or f"--{key.replace('_', '-')}")
+
+    tables: dict[str, Table] = {}
+    for name in process.model_fields:
+        mine = {key: value for (table, key), (value, _) in given.items() if table == name}
+        try:
+            tables[name] = TABLES[name].model_validate(mine)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = str(first["loc"][0])
+            problem = first["msg"].removeprefix("Value error, ")
+            raise InvalidSetting(f"{name}.{key}", given[name, key][1], problem) from None
+    settings = process.model_validate(tables)
+    if settings.network.local:
+        log.info(
+            "the chain at %s is on this machine: private axons allowed", settings.network.endpoint
+        )
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` names this machine itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def open_hotkey(network: NetworkTable) -> Keypair:
+    """The working key of this neuron; of all key files, the only one that is ever decoded.
+
+    Raises WalletError. An encrypted hotkey cannot be used: nobody is there to type a password.
+    """
+    path = network.hotkey_file
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        known = sorted(p.name for p in path.parent.glob("*")) if path.parent.is_dir() else []
+        raise WalletError(
+            path,
+            f"no such hotkey; there are: {', '.join(known)}"
+            if known
+            else "no such hotkey; create one with: btcli wallet new-hotkey",
+        ) from None
+    except OSError as error:
+        raise WalletError(path, error.strerror or str(error)) from error
+    if keyfile_data_is_encrypted(data):
+        raise WalletError(path, "the hotkey is encrypted; a server needs an unencrypted one")
+    try:
+        return deserialize_keypair_from_keyfile_data(data)
+    except (KeyfileError, ValueError) as error:
+        raise WalletError(path, f"not a key file: {error}") from error
+
+
+def find_bare_coldkey(network: NetworkTable) -> Path | None:
+    """An unencrypted coldkey this process could read, if there is one: it has no business here."""
+    path = network.wallet_folder / "coldkey"
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return None if keyfile_data_is_encrypted(data) else path
+
+
+def _file(path: Path | None) -> Iterator[tuple[str, str, object, str]]:
+    if path is None:
+        path = Path(FILE_NAME)
+        if not path.exists():
+            return
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+    for table, keys in document.items():
+        if not isinstance(keys, dict) or table not in TABLES:
+            raise UnknownSetting(f"[{table}]", str(path), _nearest(table, TABLES, "[{}]"))
+        for key, value in keys.items():
+            _ensure_known(table, key, f"{table}.{key}", str(path))
+            yield table, key, value, str(path)
+
+
+def _environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str, object, str]]:
+    for name, value in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in NOT_SETTINGS:
+            continue
+        table, _, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("_")
+        _ensure_known(table, key, name, "the environment")
+        yield table, key, value, f"the environment ({name})"
+
+
+def _ensure_known(table: str, key: str, spelled: str, source: str) -> None:
+    if table in TABLES and key in TABLES[table].model_fields:
+        return
+    everything = [f"{t}.{k}" for t, model in TABLES.items() for k in model.model_fields]
+    nearest = _nearest(f"{table}.{key}", everything, "{}")
+    if nearest is not None and spelled.isupper():
+        nearest = ENVIRONMENT_PREFIX + nearest.replace(".", "_").upper()
+    raise UnknownSetting(spelled, source, nearest)
+
+
+def _nearest(name: str, known: Mapping[str, object] | list[str], form: str) -> str | None:
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return form.format(found[0]) if found else None

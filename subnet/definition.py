@@ -1,0 +1,145 @@
+"""`Subnet`: the one class a subnet author writes.
+
+It says what is asked and answered, where hidden tasks come from, what an answer is worth, how
+scores become weights, and how the honest miner is built. Miner and validator processes do the
+rest. Knows nothing of sockets, chains or files.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from scoring.shaping import shape
+from subnet.errors import DefinitionError
+from subnet.protocol import A, Answer, C, Challenge, Reply, Task
+
+Fact = str | int | float | bool | None
+
+C_contra = TypeVar("C_contra", bound=Challenge, contravariant=True)
+A_co = TypeVar("A_co", bound=Answer, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A score with its grounds: `reason` is a short stable code, `facts` go to the journal."""
+
+    score: float
+    reason: str = ""
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+
+class Miner(Protocol[C_contra, A_co]):
+    """Anything that answers. Raise `Declined` to say no; any other error is answered as a 500."""
+
+    async def answer(self, challenge: C_contra, caller: str) -> A_co:
+        """The answer to `challenge`, asked by the hotkey `caller` (ss58, already verified)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MinerOptions:
+    """What a miner process knows when it builds its miner.
+
+    `hotkey` is the miner's own (ss58): answers may be bound to it. `behaviour` other than
+    "honest" names a demo kind. `model_file` replaces the cached model, whose hash is still
+    checked unless `allow_other_weights`, which is a weakening for demos and tests.
+    """
+
+    hotkey: str
+    behaviour: str = "honest"
+    model_file: Path | None = None
+    allow_other_weights: bool = False
+
+
+class Subnet(ABC, Generic[C, A]):
+    """What a subnet pays for. Subclass it once; every process makes one instance.
+
+    class Echo(Subnet[Say, Said]):
+        challenge, answer = Say, Said
+
+        def tasks(self, seed):
+            words = random.Random(seed)
+            for number in itertools.count():
+                word = words.randbytes(8).hex()
+                yield Task(str(number), Say(text=word), reference=word)
+
+        async def score(self, task, reply):
+            return float(reply.answer.text == task.reference)
+
+        @asynccontextmanager
+        async def miner(self, options):
+            yield Parrot()
+    """
+
+    challenge: type[C]
+    answer: type[A]
+    path: ClassVar[str] = "/ask"
+    """Where miners are asked, on their axon."""
+    timeout_s: ClassVar[float] = 60.0
+    """Time a miner has, from the moment the question was written to its socket."""
+    model_sha256: ClassVar[str | None] = None
+    """Hash of the model file this subnet is about, if it is about one."""
+
+    @abstractmethod
+    def tasks(self, seed: bytes) -> Iterator[Task[C]] | AsyncIterator[Task[C]]:
+        """Hidden tasks without end: the same seed gives the same tasks, another seed others."""
+
+    @abstractmethod
+    async def score(self, task: Task[C], reply: Reply[A]) -> float | Judgement:
+        """What the answer is worth, 0..1. Called only for signed replies that hold an answer."""
+
+    @abstractmethod
+    def miner(self, options: MinerOptions) -> AbstractAsyncContextManager[Miner[C, A]]:
+        """The honest miner, open for as long as the context lasts."""
+
+    def judge(self) -> AbstractAsyncContextManager[object]:
+        """What `tasks` and `score` need, open for as long as the validator runs: a model, say."""
+        return nullcontext()
+
+    def weights(self, scores: Mapping[int, float]) -> Mapping[int, float]:
+        """Weight by uid from what is remembered (0..1 by uid); only the proportions count."""
+        return shape(scores)
+
+
+def load(name: str, *, model_sha256: str | None = None) -> Subnet[Any, Any]:
+    """The subnet named "package.module:Class". Raises DefinitionError, which says what is wrong.
+
+    With `model_sha256` it must be a subnet of that very model.
+    """
+    module_name, colon, class_name = name.partition(":")
+    if not colon or not module_name or not class_name:
+        raise DefinitionError(name, 'must look like "package.module:Class"')
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise DefinitionError(name, f"there is no module {error.name}") from error
+    except Exception as error:  # an author's module may fail in any way while it is imported
+        raise DefinitionError(name, f"importing {module_name} failed: {error!r}") from error
+
+    found = getattr(module, class_name, None)
+    if found is None:
+        raise DefinitionError(name, f"{module_name} has no {class_name}")
+    if not (isinstance(found, type) and issubclass(found, Subnet)):
+        raise DefinitionError(name, f"{class_name} is not a subclass of Subnet")
+    missing = sorted(found.__abstractmethods__)
+    missing += [part for part in ("challenge", "answer") if not hasattr(found, part)]
+    if missing:
+        raise DefinitionError(name, f"{class_name} lacks {', '.join(missing)}")
+    for part, base in (("challenge", Challenge), ("answer", Answer)):
+        kind = getattr(found, part)
+        if not (isinstance(kind, type) and issubclass(kind, base)):
+            raise DefinitionError(name, f"{part} must be a subclass of {base.__name__}")
+    if not inspect.iscoroutinefunction(found.score):
+        raise DefinitionError(name, "score must be an async function")
+    if model_sha256 not in (None, found.model_sha256):
+        raise DefinitionError(
+            name, f"it is about model {found.model_sha256}; the settings say {model_sha256}"
+        )
+    return found()

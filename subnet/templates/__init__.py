@@ -1,0 +1,1 @@
+"""Complete example subnets, copied by authors and used by the demo."""

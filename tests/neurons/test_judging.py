@@ -1,0 +1,84 @@
+"""What one miner sends costs that miner alone, and the judge's own trouble costs nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+import pytest
+
+from subnet.definition import Judgement, Miner, MinerOptions, Subnet
+from subnet.errors import EngineAway
+from subnet.protocol import Answer, Challenge, Failure, Reply, Task, Timing
+from validators.judge import JUDGE_FAILED, judge
+
+
+class Ask(Challenge):
+    pass
+
+
+class Said(Answer):
+    text: str
+
+
+class Echo:
+    async def answer(self, challenge: Ask, caller: str) -> Said:
+        return Said(text="")
+
+
+class Fragile(Subnet[Ask, Said]):
+    """Scores what it is told to; breaks on words."""
+
+    challenge, answer = Ask, Said
+
+    def tasks(self, seed: bytes) -> Iterator[Task[Ask]]:
+        return iter(())
+
+    async def score(self, task: Task[Ask], reply: Reply[Said]) -> float | Judgement:
+        assert reply.answer is not None
+        if reply.answer.text == "away":
+            raise EngineAway("it died")
+        if reply.answer.text == "grounds":
+            return Judgement(0.5, "half", {"tokens": 3})
+        return float(reply.answer.text)
+
+    def miner(self, options: MinerOptions) -> AbstractAsyncContextManager[Miner[Ask, Said]]:
+        return nullcontext(Echo())
+
+
+def reply(text: str | None, failure: Failure | None = None) -> Reply[Said]:
+    answer = None if text is None else Said(text=text)
+    return Reply(0, "5Miner", answer, failure, "", 200, True, Timing(0, 0, 0))
+
+
+async def opinions(*replies: Reply[Said]) -> list[tuple[float, str]]:
+    task = Task("1", Ask())
+    judged = await judge(Fragile(), [(task, reply) for reply in replies])
+    return [(item.judgement.score, item.judgement.reason) for item in judged]
+
+
+async def test_scores_come_back_in_order() -> None:
+    assert await opinions(reply("0.25"), reply("grounds"), reply("1")) == [
+        (0.25, ""),
+        (0.5, "half"),
+        (1.0, ""),
+    ]
+
+
+@pytest.mark.parametrize("failure", list(Failure))
+async def test_every_failure_is_worth_nothing_and_says_why(failure: Failure) -> None:
+    assert await opinions(reply(None, failure)) == [(0.0, failure.value)]
+
+
+@pytest.mark.parametrize("text", ["poison", "nan", "inf", "-0.1", "1.1"])
+async def test_an_answer_that_breaks_the_judge_costs_its_miner_only(text: str) -> None:
+    assert await opinions(reply("1"), reply(text), reply("0.5")) == [
+        (1.0, ""),
+        (0.0, JUDGE_FAILED),
+        (0.5, ""),
+    ]
+
+
+async def test_a_judge_s_dead_engine_is_nobody_s_score() -> None:
+    with pytest.raises(EngineAway):
+        await opinions(reply("1"), reply("away"))

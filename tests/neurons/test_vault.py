@@ -1,0 +1,129 @@
+"""Hidden tasks: never twice, not even after a restart; and the secret they grow from."""
+
+from __future__ import annotations
+
+import random
+import stat
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from subnet.definition import Miner, MinerOptions, Subnet
+from subnet.errors import DefinitionError, StateError
+from subnet.protocol import Answer, Challenge, Reply, Task
+from validators.prompts.secret import open_secret, stream_seed
+from validators.prompts.vault import Vault, digest
+
+
+class Number(Challenge):
+    value: int
+
+
+class Same(Answer):
+    value: int
+
+
+class Echo:
+    async def answer(self, challenge: Number, caller: str) -> Same:
+        return Same(value=challenge.value)
+
+
+class Dice(Subnet[Number, Same]):
+    """Throws dice of few sides, so that it repeats itself soon."""
+
+    challenge, answer = Number, Same
+
+    def __init__(self, sides: int = 50) -> None:
+        self.sides = sides
+
+    def tasks(self, seed: bytes) -> Iterator[Task[Number]]:
+        source = random.Random(seed)
+        while True:
+            value = source.randrange(self.sides)
+            yield Task(str(value), Number(value=value))
+
+    async def score(self, task: Task[Number], reply: Reply[Same]) -> float:
+        return 1.0
+
+    def miner(self, options: MinerOptions) -> AbstractAsyncContextManager[Miner[Number, Same]]:
+        return nullcontext(Echo())
+
+
+class SlowDice(Dice):
+    async def tasks(self, seed: bytes) -> AsyncIterator[Task[Number]]:  # type: ignore[override]
+        for task in super().tasks(seed):
+            yield task
+
+
+class TwoDice(Dice):
+    def tasks(self, seed: bytes) -> Iterator[Task[Number]]:
+        return iter([Task("1", Number(value=1)), Task("2", Number(value=2))])
+
+
+def never(digest: bytes) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("kind", [Dice, SlowDice])
+async def test_no_task_comes_twice(kind: type[Dice]) -> None:
+    vault = Vault(kind(), seed=b"s", asked=never)
+    drawn = [task.challenge.value for _ in range(10) for task in await vault.take(5)]
+    assert sorted(drawn) == list(range(50))
+
+
+async def test_what_was_asked_before_this_run_is_left_out() -> None:
+    before = {digest(Number(value=value)) for value in range(0, 50, 2)}
+    vault = Vault(Dice(), seed=b"s", asked=before.__contains__)
+    assert {task.challenge.value for task in await vault.take(25)} == set(range(1, 50, 2))
+
+
+async def test_the_seed_decides() -> None:
+    def draw(seed: bytes) -> Vault[Number, Same]:
+        return Vault(Dice(10**9), seed=seed, asked=never)
+
+    assert await draw(b"s").take(5) == await draw(b"s").take(5)
+    assert await draw(b"s").take(5) != await draw(b"t").take(5)
+
+
+async def test_prepared_tasks_are_the_ones_taken() -> None:
+    vault, other = (Vault(Dice(10**9), seed=b"s", asked=never) for _ in range(2))
+    await vault.prepare(3)
+    assert await vault.take(2) + await vault.take(2) == await other.take(4)
+
+
+async def test_a_definition_that_runs_dry_is_named() -> None:
+    vault = Vault(Dice(), seed=b"s", asked=never)
+    await vault.take(50)
+    with pytest.raises(DefinitionError, match="Dice"):
+        await vault.take(1)
+    ending = Vault(TwoDice(), seed=b"s", asked=never)
+    await ending.take(2)
+    with pytest.raises(DefinitionError, match="forever"):
+        await ending.take(1)
+
+
+def test_the_secret_is_drawn_once_and_kept_to_oneself(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    secret = open_secret(path, None)
+    assert open_secret(path, None) == secret
+    assert open_secret(tmp_path / "other", None) != secret
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_given_secret_is_not_written_down(tmp_path: Path) -> None:
+    assert open_secret(tmp_path / "secret", "given once") == open_secret(tmp_path, "given once")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_secret_is_said(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"short")
+    with pytest.raises(StateError, match="remove it"):
+        open_secret(tmp_path / "secret", None)
+
+
+def test_every_start_and_every_judge_has_its_own_stream() -> None:
+    seeds = {stream_seed(bytes(32), run, opening) for run in range(5) for opening in range(5)}
+    assert len(seeds) == 25
+    assert stream_seed(bytes(32), 1, 0) != stream_seed(bytes([1]) * 32, 1, 0)

@@ -1,0 +1,1 @@
+"""Run a validator: ask, judge, remember, set weights."""

@@ -1,0 +1,53 @@
+"""Judging: one question to one miner, from the reply to a judgement with its grounds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from subnet.definition import Judgement, Subnet
+from subnet.errors import EngineError
+from subnet.protocol import Reply, Task
+
+log = logging.getLogger(__name__)
+
+JUDGE_FAILED = "judge_failed"
+"""Reason code: the definition's own code broke on this answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One question to one miner: what was asked, what came back, what it is worth."""
+
+    task: Task[Any]
+    reply: Reply[Any]
+    judgement: Judgement
+
+
+async def judge(
+    subnet: Subnet[Any, Any], asked: Sequence[tuple[Task[Any], Reply[Any]]]
+) -> tuple[Judged, ...]:
+    """A judgement on every reply, in order. Raises EngineError: never a miner's fault."""
+    return tuple(
+        [Judged(task, reply, await _judge_one(subnet, task, reply)) for task, reply in asked]
+    )
+
+
+async def _judge_one(subnet: Subnet[Any, Any], task: Task[Any], reply: Reply[Any]) -> Judgement:
+    if reply.failure is not None:
+        return Judgement(0.0, reply.failure.value)
+    try:
+        opinion = await subnet.score(task, reply)
+    except EngineError:
+        raise
+    except Exception:
+        # What breaks the author's code came from this one miner, and costs this one miner.
+        log.exception("judging uid %d on task %s failed", reply.uid, task.id)
+        return Judgement(0.0, JUDGE_FAILED)
+    judgement = opinion if isinstance(opinion, Judgement) else Judgement(float(opinion))
+    if not 0.0 <= judgement.score <= 1.0:  # NaN is not, either
+        log.error("score() said %r of uid %d; it must be 0..1", judgement.score, reply.uid)
+        return Judgement(0.0, JUDGE_FAILED)
+    return judgement

@@ -1,0 +1,47 @@
+"""When a round takes place. Pure: block numbers in, block numbers out.
+
+An epoch is divided into as many parts as it has rounds; a round begins with its part, and at
+once when its part has begun already. Weights are set after the last one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chain.client.metagraph import Metagraph
+from chain.client.subnet import Schedule
+
+SETTLE_BLOCKS = 4
+"""After an epoch, before the first question: miners look up who has a permit now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One view of the chain, pinned for one round, and which part of its epoch this is."""
+
+    metagraph: Metagraph
+    schedule: Schedule
+    part: int
+    last: bool
+    """Whether this is the epoch's last round."""
+
+
+def next_start(
+    schedule: Schedule, *, rounds_per_epoch: int, done: tuple[int, int] | None
+) -> tuple[int, int]:
+    """Block at which the next round begins, and its part (from 0).
+
+    `done` is (number of epochs so far, part) of the round before; a part that passed without a
+    round is left out. The block is `schedule.block` or earlier when it is time already.
+    """
+    settle = min(SETTLE_BLOCKS, schedule.tempo // 10)
+    starts = [
+        schedule.last_block + max(settle, part * schedule.tempo // rounds_per_epoch)
+        for part in range(rounds_per_epoch)
+    ]
+    present = max((part for part, start in enumerate(starts) if start <= schedule.block), default=0)
+    if done is not None and done[0] == schedule.epochs:
+        present = max(present, done[1] + 1)
+    if present < rounds_per_epoch:
+        return starts[present], present
+    return (schedule.next_block or schedule.block) + max(settle, 1), 0

@@ -1,0 +1,1 @@
+"""Where hidden tasks come from: the vault, which never gives out the same question twice."""

@@ -1,0 +1,42 @@
+"""The validator's secret, from which all its hidden tasks grow.
+
+Whoever knows it knows every question to come: it stays in a file that only its owner may read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from subnet.errors import StateError
+
+SECRET_BYTES = 32
+
+
+def open_secret(path: Path, given: str | None) -> bytes:
+    """32 secret bytes: made of `given` if there is one, else read from `path`, else drawn once."""
+    if given is not None:
+        return hashlib.blake2b(given.encode(), digest_size=SECRET_BYTES).digest()
+    try:
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
+                new.write(os.urandom(SECRET_BYTES))
+        except FileExistsError:
+            pass
+        secret = path.read_bytes()
+    except OSError as error:
+        raise StateError(path, error.strerror or str(error)) from error
+    if len(secret) != SECRET_BYTES:
+        raise StateError(path, "not a secret of 32 bytes; remove it to have another one drawn")
+    return secret
+
+
+def stream_seed(secret: bytes, run: int, opening: int) -> bytes:
+    """The seed of one stream of tasks: of the validator's `run`-th start, `opening`-th judge.
+
+    Another stream each time, so that nothing is asked again. 32 bytes that do not give the
+    secret away.
+    """
+    place = run.to_bytes(8, "little") + opening.to_bytes(8, "little")
+    return hashlib.blake2b(place, key=secret, digest_size=32).digest()
