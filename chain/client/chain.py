@@ -1,0 +1,495 @@
+"""One connection to a chain: typed reads of one block, and one path for everything signed.
+
+Thin over the SDK (`bittensor.Client`, its intents, its wallets): no transport and no key handling
+of its own. The SDK costs half a second to import, so it is imported when a connection opens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chain.client.calls import Call, quantize
+from chain.client.faults import EXPIRED, refusal, translated
+from chain.client.metagraph import Metagraph, from_record
+from chain.client.subnet import Hyperparameters, Schedule
+from chain.errors import ChainAway, ChainError, ChainRefused
+from chain.types import Alpha, Rao
+
+__all__ = ["Chain", "Event", "Receipt", "Signer", "WeightsReceipt"]
+
+ERA_BLOCKS = 128  # how long the SDK's signatures live; after that an extrinsic can never land
+SIGN_ANEW_ATTEMPTS = 4
+ANSWER_TIMEOUT_S = 20.0
+"""Longest wait for a read. The SDK's own session can wait for ever once a node has hung up."""
+QUIET_S = 60.0
+"""Longest wait for a next block before asking whether the chain is still there."""
+
+# The extrinsic has had no effect and the same one never will: read the nonce again and sign anew.
+# Most of these mean that somebody else signs with the same key.
+_SIGN_ANEW = frozenset(
+    {
+        EXPIRED,
+        "AncientBirthBlock",
+        "ExtrinsicExpired",
+        "Invalid",
+        "PriorityTooLow",
+        "Stale",
+        "Usurped",
+    }
+)
+
+
+class Signer(Protocol):
+    """What can sign: a Keypair of the SDK, or anything the SDK takes as a signer."""
+
+    @property
+    def ss58_address(self) -> str: ...  # noqa: D102
+    @property
+    def public_key(self) -> bytes: ...  # noqa: D102
+    @property
+    def crypto_type(self) -> int: ...  # noqa: D102
+    def sign(self, payload: bytes) -> bytes: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One System.Events record; `extrinsic` is None for what the block itself did."""
+
+    pallet: str
+    name: str
+    attributes: Any
+    extrinsic: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An extrinsic that ran: where, its fee, the events it made, and what the SDK adds."""
+
+    block: int
+    index: int
+    block_hash: str
+    fee: Rao
+    events: tuple[Event, ...]
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsReceipt:
+    """Weights that were accepted: `row` is what to expect when they are read back.
+
+    `reveal_round` is the drand round that opens them, None when they were sent in plain and hold
+    from `block` on.
+    """
+
+    block: int
+    row: Mapping[int, int]
+    reveal_round: int | None
+
+
+class Chain:
+    """An open connection. Every method raises ChainAway or ChainRefused."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        client: Any,
+        substrate: Any,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        quiet_s: float = QUIET_S,
+    ) -> None:
+        self.endpoint = endpoint
+        self._answer_timeout_s = answer_timeout_s
+        self._quiet_s = quiet_s
+        self._client = client
+        self._substrate = substrate
+        self._one_in_flight: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        network: str,
+        *,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        quiet_s: float = QUIET_S,
+    ) -> AsyncIterator[Chain]:
+        """Open `network`: a ws:// or wss:// endpoint, or the SDK's name of one (finney, test)."""
+        from bittensor import Client, RpcSubstrate
+        from bittensor.settings import (
+            default_archive_endpoints,
+            default_fallback_endpoints,
+            resolve_endpoint,
+        )
+
+        try:
+            label, endpoint = resolve_endpoint(network)
+        except ValueError as error:
+            raise ChainRefused("UnknownNetwork", str(error)) from error
+        substrate = RpcSubstrate(
+            endpoint,
+            fallback_endpoints=default_fallback_endpoints(label),
+            archive_endpoints=default_archive_endpoints(label),
+        )
+        client = Client(network, substrate=substrate)
+        with translated(endpoint):
+            await client.connect()
+        try:
+            yield cls(endpoint, client, substrate, answer_timeout_s, quiet_s)
+        finally:
+            await client.close()
+
+    # The chain itself
+
+    @asynccontextmanager
+    async def _answer(self) -> AsyncIterator[None]:
+        """A read: it ends in time, and what goes wrong is ChainAway or ChainRefused."""
+        with translated(self.endpoint):
+            try:
+                async with asyncio.timeout(self._answer_timeout_s):
+                    yield
+            except TimeoutError as error:
+                raise TimeoutError(f"no answer within {self._answer_timeout_s:g} s") from error
+
+    async def block(self) -> int:
+        """Number of the newest block."""
+        async with self._answer():
+            return int(await self._client.block())
+
+    async def finalized_block(self) -> int:
+        """Number of the newest block that cannot be undone."""
+        async with self._answer():
+            return int(await self._client.finalized_block())
+
+    async def block_hash(self, block: int | None = None) -> str:
+        """Hash of `block`, or of the newest one; 0x and 64 hex digits."""
+        async with self._answer():
+            found = await self._substrate.block_hash(block)
+        if found is None:
+            raise ChainRefused("BlockNotFound", f"there is no block {block}")
+        return str(found)
+
+    async def block_time(self) -> float:
+        """Seconds between blocks, as the chain declares it."""
+        async with self._answer():
+            return float(await self._client.block_time())
+
+    async def spec_version(self) -> int:
+        """Version of the runtime at the newest block."""
+        async with self._answer():
+            return int(await self._client.spec_version())
+
+    async def blocks(self, *, finalized: bool = False) -> AsyncGenerator[int, None]:
+        """Block numbers as they come, the current one first; slow readers may miss some."""
+        while True:
+            async with aclosing(self._client.blocks(finalized=finalized)) as headers:
+                async for number in self._numbers(headers):
+                    yield number
+            await self.block()  # a quiet chain answers and is listened to again; another is away
+
+    async def _numbers(self, headers: AsyncGenerator[Any, None]) -> AsyncIterator[int]:
+        """Block numbers until nothing came for `quiet_s`."""
+        while True:
+            try:
+                with translated(self.endpoint):
+                    header = await asyncio.wait_for(anext(headers, None), self._quiet_s)
+            except ChainAway as away:
+                if isinstance(away.__cause__, TimeoutError):
+                    return
+                raise
+            if header is None:
+                raise ChainAway(self.endpoint, "the block subscription ended")
+            yield int(header.number)
+
+    async def wait_for_block(self, block: int) -> int:
+        """Wait until `block` is there; the number of the newest one."""
+        async with aclosing(self.blocks()) as numbers:
+            async for number in numbers:
+                if number >= block:
+                    return number
+        raise ChainAway(self.endpoint, "the block subscription ended")
+
+    async def events(self, block: int) -> tuple[Event, ...]:
+        """Everything that happened in `block`, in order."""
+        block_hash = await self.block_hash(block)
+        async with self._answer():
+            return tuple(_event(record) for record in await self._substrate.events(block_hash))
+
+    async def query(self, pallet: str, item: str, *keys: object, block: int | None = None) -> Any:
+        """One storage value, decoded by the chain's metadata; None when it has no default."""
+        at = None if block is None else await self.block_hash(block)
+        async with self._answer():
+            return await self._substrate.query(pallet, item, list(keys), block_hash=at)
+
+    async def query_map(
+        self, pallet: str, item: str, *keys: object, block: int | None = None
+    ) -> list[tuple[Any, Any]]:
+        """All (key, value) of a storage map below `keys`."""
+        at = None if block is None else await self.block_hash(block)
+        async with self._answer():
+            rows = await self._substrate.query_map(pallet, item, list(keys), block_hash=at)
+            return list(rows)
+
+    # A subnet
+
+    async def metagraph(self, netuid: int, block: int | None = None) -> Metagraph:
+        """All seats of `netuid` at `block`, or at the newest one."""
+        from bittensor import runtime_api
+
+        async with self._answer():
+            record = await self._client.runtime(
+                runtime_api.SubnetInfoRuntimeApi.get_metagraph, [int(netuid)], block=block
+            )
+        if not isinstance(record, dict):
+            raise ChainRefused("SubnetNotExists", f"there is no subnet {netuid}")
+        return from_record(netuid, record)
+
+    async def hyperparameters(self, netuid: int, block: int | None = None) -> Hyperparameters:
+        """The settings of `netuid`, all read at one block."""
+        at = await self.block() if block is None else block
+        names = (
+            "Tempo",
+            "WeightsSetRateLimit",
+            "CommitRevealWeightsEnabled",
+            "RevealPeriodEpochs",
+            "MinAllowedWeights",
+            "WeightsVersionKey",
+            "MaxAllowedValidators",
+            "ImmunityPeriod",
+            "ServingRateLimit",
+        )
+        values = await asyncio.gather(
+            *(self.query("SubtensorModule", name, int(netuid), block=at) for name in names)
+        )
+        tempo, rate, commit, reveal, minimum, version, validators, immunity, serving = (
+            int(value or 0) for value in values
+        )
+        return Hyperparameters(
+            tempo=tempo,
+            weights_rate_limit=rate,
+            commit_reveal_weights_enabled=bool(commit),
+            reveal_period_epochs=reveal,
+            min_allowed_weights=minimum,
+            weights_version=version,
+            max_validators=validators,
+            immunity_period=immunity,
+            serving_rate_limit=serving,
+        )
+
+    async def schedule(self, netuid: int, block: int | None = None) -> Schedule:
+        """When epochs of `netuid` ran and will run, seen from `block`."""
+        at = await self.block() if block is None else block
+        names = ("Tempo", "SubnetEpochIndex", "LastEpochBlock", "PendingEpochAt")
+        values = await asyncio.gather(
+            *(self.query("SubtensorModule", name, int(netuid), block=at) for name in names)
+        )
+        tempo, epochs, last, pending = (int(value or 0) for value in values)
+        automatic = last + tempo
+        return Schedule(
+            block=at,
+            tempo=tempo,
+            epochs=epochs,
+            last_block=last,
+            next_block=(min(automatic, pending) if pending else automatic) if tempo else None,
+        )
+
+    async def find_uid(self, netuid: int, hotkey: str) -> int | None:
+        """The seat of `hotkey` (ss58) on `netuid`, or None."""
+        uid = await self.query("SubtensorModule", "Uids", int(netuid), hotkey)
+        return None if uid is None else int(uid)
+
+    async def weights(self, netuid: int, uid: int, block: int | None = None) -> dict[int, int]:
+        """The row that `uid` has set, {uid: u16}; empty when it has set none."""
+        row = await self.query("SubtensorModule", "Weights", int(netuid), int(uid), block=block)
+        return {int(target): int(value) for target, value in row or ()}
+
+    # Accounts
+
+    async def balance(self, coldkey: str) -> Rao:
+        """Free TAO of `coldkey` (ss58)."""
+        async with self._answer():
+            return Rao((await self._client.balances.get(coldkey)).rao)
+
+    async def stake(self, coldkey: str, hotkey: str, netuid: int) -> Alpha:
+        """What `coldkey` has staked on `hotkey` (both ss58) on `netuid`."""
+        async with self._answer():
+            return Alpha((await self._client.staking.get(coldkey, hotkey, int(netuid))).rao)
+
+    async def network_cost(self) -> Rao:
+        """What `register_network` would lock now."""
+        async with self._answer():
+            return Rao((await self._client.subnets.subnet_registration_cost()).rao)
+
+    # Everything signed
+
+    async def submit(self, request: Any, signer: Signer, *, role: str = "coldkey") -> Receipt:
+        """Sign and send a Call or an SDK intent; wait until it is final.
+
+        At most one extrinsic a key is under way: a shielded call uses the nonces n and n+1, so a
+        second one beside it would take one of them. What cannot have had an effect (an outdated
+        nonce or era, a shielded call that was not opened in time) is signed anew.
+        """
+        address = signer.ss58_address
+        async with self._one_in_flight[address]:
+            for attempt in range(1, SIGN_ANEW_ATTEMPTS + 1):
+                try:
+                    return await self._send(request, signer, role)
+                except ChainRefused as refused:
+                    if refused.name not in _SIGN_ANEW or attempt == SIGN_ANEW_ATTEMPTS:
+                        raise
+            raise AssertionError("unreachable")
+
+    async def _send(self, request: Any, signer: Signer, role: str) -> Receipt:
+        # The SDK caches next nonces, and after a shielded pair n, n+1 it remembers n.
+        self._substrate.raw.clear_nonce_cache_for_account(signer.ss58_address)
+        deadline = ERA_BLOCKS * await self.block_time()
+        with translated(self.endpoint):
+            async with asyncio.timeout(deadline):
+                if isinstance(request, Call):
+                    result = await self._client.submit_call(
+                        await self._composed(request), signer, signer=role
+                    )
+                else:
+                    result = await self._client.execute(request, signer)
+        if not result.success:
+            raise self._refusal(result)
+        block, _, index = str(result.extrinsic_id).partition("-")
+        return Receipt(
+            block=int(block),
+            index=int(index),
+            block_hash=str(result.block_hash),
+            fee=Rao(result.fee.rao if result.fee is not None else 0),
+            events=tuple(_event(record) for record in result.events),
+            data=dict(result.data),
+        )
+
+    async def _composed(self, call: Call) -> tuple[str, str, dict[str, Any]]:
+        """`call` for the SDK: calls among its arguments must be encoded first."""
+        args = {}
+        for name, value in call.args.items():
+            if isinstance(value, Call):
+                value = await self._client.compose(await self._composed(value))
+            elif isinstance(value, list) and value and isinstance(value[0], Call):
+                value = [await self._client.compose(await self._composed(item)) for item in value]
+            args[name] = value
+        return call.pallet, call.function, args
+
+    def _refusal(self, result: Any) -> ChainError:
+        if result.error is None:
+            return ChainRefused("Failed", result.message)
+        return refusal(self.endpoint, result.error)
+
+    async def register_network(self, coldkey: Signer, hotkey: str) -> int:
+        """Create a subnet with `hotkey` (ss58) in its first seat; its netuid."""
+        from bittensor.intents import RegisterSubnet
+
+        receipt = await self.submit(RegisterSubnet(hotkey_ss58=hotkey), coldkey)
+        # Never assume the number: a fresh chain has subnet 1 already, and numbers are re-used.
+        return int(receipt.data["netuid"])
+
+    async def start_call(self, coldkey: Signer, netuid: int) -> Receipt:
+        """Let `netuid` trade its token and earn; its owner signs, once."""
+        return await self.submit(
+            Call("SubtensorModule", "start_call", {"netuid": int(netuid)}), coldkey
+        )
+
+    async def register(self, coldkey: Signer, netuid: int, hotkey: str) -> int:
+        """Buy a seat for `hotkey` (ss58); its uid. The SDK sends it shielded."""
+        from bittensor.intents import BurnedRegister
+
+        await self.submit(BurnedRegister(netuid=int(netuid), hotkey_ss58=hotkey), coldkey)
+        uid = await self.find_uid(netuid, hotkey)
+        if uid is None:
+            raise ChainRefused("HotKeyNotRegisteredInSubNet", f"{hotkey} was pruned at once")
+        return uid
+
+    async def serve_axon(self, hotkey: Signer, netuid: int, host: str, port: int) -> Receipt:
+        """Publish where `hotkey` listens; `host` is an IP address (the chain refuses 127.0.0.1)."""
+        from bittensor.intents import ServeAxon
+
+        return await self.submit(
+            ServeAxon(netuid=int(netuid), ip=host, port=port), hotkey, role="hotkey"
+        )
+
+    async def set_weights(
+        self, hotkey: Signer, netuid: int, weights: Mapping[int, float], *, version: int = 0
+    ) -> WeightsReceipt:
+        """Set the row of `hotkey` from shares {uid: float}; floats end here.
+
+        Sent in plain or as a timelocked commit, as the subnet asks. Raises ValueError when the
+        weights are no weights.
+        """
+        from bittensor.intents import SetWeights
+
+        row = quantize(weights)
+        intent = SetWeights(
+            netuid=int(netuid),
+            uids=list(row),
+            weights=[float(weights[uid]) for uid in row],
+            version_key=version,
+        )
+        receipt = await self.submit(intent, hotkey, role="hotkey")
+        reveal = receipt.data.get("reveal_round")
+        return WeightsReceipt(receipt.block, row, None if reveal is None else int(reveal))
+
+    async def add_stake(
+        self,
+        coldkey: Signer,
+        hotkey: str,
+        netuid: int,
+        amount: Rao,
+        *,
+        tolerance: float | None = 0.05,
+    ) -> Receipt:
+        """Buy alpha for `amount` and put it on `hotkey` (ss58).
+
+        Refused when that would move the price by more than `tolerance`; None takes any price.
+        """
+        from bittensor import Balance
+        from bittensor.intents import AddStake
+
+        intent = AddStake(
+            hotkey_ss58=hotkey,
+            netuid=int(netuid),
+            amount_tao=Balance.from_rao(int(amount)),
+            slippage_protection=tolerance is not None,
+            rate_tolerance=tolerance or 0.0,
+        )
+        return await self.submit(intent, coldkey)
+
+    async def remove_stake(
+        self,
+        coldkey: Signer,
+        hotkey: str,
+        netuid: int,
+        amount: Alpha,
+        *,
+        tolerance: float | None = 0.05,
+    ) -> Receipt:
+        """Take `amount` of alpha from `hotkey` (ss58) and sell it; `tolerance` as above."""
+        from bittensor import Balance
+        from bittensor.intents import RemoveStake
+
+        intent = RemoveStake(
+            hotkey_ss58=hotkey,
+            netuid=int(netuid),
+            amount_alpha=Balance.from_rao(int(amount), int(netuid)),
+            slippage_protection=tolerance is not None,
+            rate_tolerance=tolerance or 0.0,
+        )
+        return await self.submit(intent, coldkey)
+
+
+def _event(record: Any) -> Event:
+    event = record["event"]
+    index = record.get("extrinsic_idx")
+    return Event(
+        pallet=str(event["module_id"]),
+        name=str(event["event_id"]),
+        attributes=event.get("attributes"),
+        extrinsic=None if index is None else int(index),
+    )
