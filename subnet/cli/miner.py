@@ -1,0 +1,84 @@
+"""`subnet miner`: run one miner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from subnet.cli.neuron import (
+    AllowOtherWeights,
+    Chain,
+    Config,
+    Definition,
+    Hotkey,
+    NetUid,
+    Wait,
+    Wallet,
+    WalletPath,
+    run,
+)
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def miner(
+    config: Config = None,
+    network: Chain = None,
+    netuid: NetUid = None,
+    wallet: Wallet = None,
+    hotkey: Hotkey = None,
+    wallet_path: WalletPath = None,
+    definition: Definition = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    external_host: Annotated[
+        str | None, typer.Option(help="IP address to publish, where it is not the host.")
+    ] = None,
+    external_port: Annotated[
+        int | None, typer.Option(help="Port to publish, where it is not the port.")
+    ] = None,
+    min_stake: Annotated[
+        float | None, typer.Option(help="Alpha a caller must have staked.")
+    ] = None,
+    behaviour: Annotated[
+        str | None,
+        typer.Option(
+            help="Which of the definition's miners to run. All but `honest` are for demos and "
+            "tests; the inference subnet has flaky, downgraded and canned."
+        ),
+    ] = None,
+    model_file: Annotated[
+        Path | None, typer.Option(help="Model file to run instead of the cached one.")
+    ] = None,
+    allow_other_weights: AllowOtherWeights = None,
+    wait: Wait = None,
+) -> None:
+    """Run one miner: take the seat, open the model, publish the axon, answer until stopped."""
+    from miners.serve import serve
+    from subnet.config import MinerSettings
+
+    flags: dict[str, dict[str, object]] = {
+        "network": {
+            "chain": network,
+            "netuid": netuid,
+            "wallet": wallet,
+            "hotkey": hotkey,
+            "wallet_path": wallet_path,
+        },
+        "subnet": {"definition": definition},
+        "miner": {
+            "host": host,
+            "port": port,
+            "external_host": external_host,
+            "external_port": external_port,
+            "min_stake": min_stake,
+            "behaviour": behaviour,
+            "model_file": model_file,
+            "allow_other_weights": allow_other_weights,
+            "wait": wait,
+        },
+    }
+    run(serve, MinerSettings, config, flags)

@@ -1,0 +1,82 @@
+"""What `subnet miner` and `subnet validator` share: their common flags, and a run until stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
+
+import typer
+
+from subnet.cli import exits, output
+
+if TYPE_CHECKING:
+    from subnet.config import Flags, Settings
+
+S_contra = TypeVar("S_contra", bound="Settings", contravariant=True)
+
+Config = Annotated[
+    Path | None, typer.Option(help="Settings file; if not given, subnet.toml here if there is one.")
+]
+Chain = Annotated[
+    str | None, typer.Option("--network", help="local, test, finney, or a ws:// address.")
+]
+NetUid = Annotated[int | None, typer.Option(help="Number of the subnet.")]
+Wallet = Annotated[str | None, typer.Option(help="Name of the wallet.")]
+Hotkey = Annotated[str | None, typer.Option(help="Name of the hotkey in the wallet.")]
+WalletPath = Annotated[Path | None, typer.Option(help="Folder with the wallets.")]
+Definition = Annotated[
+    str | None, typer.Option(help="The subnet, as package.module:Class; this folder is looked in.")
+]
+AllowOtherWeights = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-other-weights",
+        help="Weakening: run a model file that is not the subnet's. For demos and tests.",
+    ),
+]
+Wait = Annotated[
+    bool | None,
+    typer.Option("--wait", help="Wait for a seat instead of ending when there is none."),
+]
+
+
+class Program(Protocol[S_contra]):
+    """A process: it runs until `stop` is set."""
+
+    def __call__(self, settings: S_contra, *, stop: asyncio.Event) -> Awaitable[None]:
+        """Run."""
+        ...
+
+
+def run(
+    program: Program[S_contra], kind: type[S_contra], config: Path | None, flags: Flags
+) -> None:
+    """Read the settings and run until SIGTERM (exit 0) or Ctrl-C (exit 130)."""
+    from subnet.config import load
+
+    output.log_to_stderr()
+    # An author's own module lies in the working folder, which a console script does not search.
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    settings = load(kind, file=config, flags=flags)
+
+    async def until_stopped() -> signal.Signals | None:
+        stop = asyncio.Event()
+        received: list[signal.Signals] = []
+
+        def on_signal(number: signal.Signals) -> None:
+            received.append(number)
+            stop.set()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal, number)
+        await program(settings, stop=stop)
+        return received[0] if received else None
+
+    if asyncio.run(until_stopped()) is signal.SIGINT:
+        raise typer.Exit(exits.INTERRUPTED)

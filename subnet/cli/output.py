@@ -1,0 +1,90 @@
+"""The only writer to stdout and stderr. stdout is the result, stderr is talk.
+
+A command's result goes out once, with `result` or `data`; everything else a person may want to
+read goes through `say`, `fail`, the log, or a live view, all on stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
+
+def result(text: str) -> None:
+    """What the command was asked for, as text."""
+    print(text, file=sys.stdout, flush=True)
+
+
+def data(value: Any) -> None:
+    """What the command was asked for, as one JSON document."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def say(text: str) -> None:
+    """One line of talk."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def fail(text: str) -> None:
+    """Why the command failed, in one line that says what and what to do."""
+    say("error: " + " ".join(text.split()))
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Send this process's log to stderr, one line a record, times in UTC."""
+    formatter = logging.Formatter(
+        "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def is_live() -> bool:
+    """Whether stderr is a terminal that can be redrawn."""
+    return console().is_terminal and not console().is_dumb_terminal
+
+
+def console() -> Console:
+    """stderr, for what rich draws."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def live(draw: Callable[[], Any]) -> Live:
+    """A view on stderr that `draw` makes anew several times a second, while the context lasts."""
+    from rich.live import Live
+
+    return Live(
+        console=console(),
+        get_renderable=draw,
+        refresh_per_second=4,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on stderr for `what`; the yielded function takes bytes done and bytes in all."""
+    if not is_live():
+        say(f"{what} ...")
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), console=console(), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,67 @@
+"""The demo reads what validators really write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chain.client import Metagraph, Schedule
+from subnet.cli.demo.rounds import Question, Round, load
+from subnet.definition import Judgement
+from subnet.protocol import Answer, Challenge, Failure, Reply, Task, Timing
+from validators.journal import Journal
+from validators.judge import Judged
+from validators.moment import Moment
+from validators.record import record
+from validators.weights import WeightsReport
+
+TASK = Task("1", Challenge())
+TIMING = Timing(0.0, 0.1, 0.2)
+
+
+def judged(hotkey: str, score: float, failure: Failure | None) -> Judged:
+    answer = Answer() if failure is None else None
+    reply = Reply(1, hotkey, answer, failure, "", 200, failure is None, TIMING)
+    return Judged(TASK, reply, Judgement(score))
+
+
+def write(path: Path, number: int, weights: WeightsReport) -> None:
+    moment = Moment(
+        Metagraph(2, 100 * number, 100, 90, "", "", ()),
+        Schedule(100 * number, 100, number, 90, 190),
+        part=0,
+        last=True,
+    )
+    with Journal(path) as journal:
+        journal.append(
+            record(
+                round=number,
+                run=1,
+                time=0.0,
+                validator="v",
+                moment=moment,
+                tasks=[TASK],
+                judged=[judged("a", 0.9, None), judged("b", 0.0, Failure.TIMEOUT)],
+                scores={"a": 0.9, "b": 0.0},
+                weights=weights,
+            )
+        )
+
+
+def test_no_journal_yet(tmp_path: Path) -> None:
+    assert load(tmp_path / "journal.jsonl") == ()
+
+
+def test_rounds_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    write(path, 1, WeightsReport(set=True, read_back=True, block=160, meant={1: 65535}))
+    write(path, 2, WeightsReport(set=True, read_back=False, block=260, meant={1: 65535}))
+    write(path, 3, WeightsReport(problem="the chain takes no more weights in this epoch"))
+    questions = (Question("a", 0.9, answered=True), Question("b", 0.0, answered=False))
+    assert load(path) == (
+        Round(1, 100, questions, True, True, 160, {1: 65535}),
+        Round(2, 200, questions, True, False, 260, {1: 65535}),
+        Round(3, 300, questions, False, False, None, {}),
+    )
+    with path.open("a") as file:
+        file.write('{"schema": 1, "kind": "round", "rou')  # a line still being written
+    assert len(load(path)) == 3
