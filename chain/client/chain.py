@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from chain.client.calls import Call, quantize
 from chain.client.faults import EXPIRED, refusal, translated
@@ -22,12 +22,16 @@ from chain.types import Alpha, Rao
 
 __all__ = ["Chain", "Event", "Receipt", "Signer", "WeightsReceipt"]
 
+T = TypeVar("T")
+
 ERA_BLOCKS = 128  # how long the SDK's signatures live; after that an extrinsic can never land
 SIGN_ANEW_ATTEMPTS = 4
 ANSWER_TIMEOUT_S = 20.0
 """Longest wait for a read. The SDK's own session can wait for ever once a node has hung up."""
-QUIET_S = 60.0
+QUIET_S = 15.0
 """Longest wait for a next block before asking whether the chain is still there."""
+CLOSE_S = 2.0
+"""Longest wait for a subscription to end."""
 
 # The extrinsic has had no effect and the same one never will: read the nonce again and sign anew.
 # Most of these mean that somebody else signs with the same key.
@@ -184,26 +188,32 @@ class Chain:
             return int(await self._client.spec_version())
 
     async def blocks(self, *, finalized: bool = False) -> AsyncGenerator[int, None]:
-        """Block numbers as they come, the current one first; slow readers may miss some."""
-        while True:
-            async with aclosing(self._client.blocks(finalized=finalized)) as headers:
-                async for number in self._numbers(headers):
-                    yield number
-            await self.block()  # a quiet chain answers and is listened to again; another is away
+        """Block numbers as they come, the current one first; slow readers may miss some.
 
-    async def _numbers(self, headers: AsyncGenerator[Any, None]) -> AsyncIterator[int]:
-        """Block numbers until nothing came for `quiet_s`."""
+        A subscription that falls silent is checked against the chain and opened anew: the SDK's
+        can die with its session and say nothing.
+        """
+        newest = -1
         while True:
+            headers = self._client.blocks(finalized=finalized)
             try:
-                with translated(self.endpoint):
-                    header = await asyncio.wait_for(anext(headers, None), self._quiet_s)
+                while True:
+                    with translated(self.endpoint):
+                        header = await _within(self._quiet_s, anext(headers, None))
+                    if header is None:
+                        raise ChainAway(self.endpoint, "the block subscription ended")
+                    newest = int(header.number)
+                    yield newest
             except ChainAway as away:
-                if isinstance(away.__cause__, TimeoutError):
-                    return
-                raise
-            if header is None:
-                raise ChainAway(self.endpoint, "the block subscription ended")
-            yield int(header.number)
+                if not isinstance(away.__cause__, TimeoutError):
+                    raise
+            finally:
+                with suppress(Exception):  # whatever ends a subscription, it is over
+                    await _within(CLOSE_S, headers.aclose())
+            number = await (self.finalized_block() if finalized else self.block())
+            if number > newest:
+                newest = number
+                yield newest
 
     async def wait_for_block(self, block: int) -> int:
         """Wait until `block` is there; the number of the newest one."""
@@ -482,6 +492,22 @@ class Chain:
             rate_tolerance=tolerance or 0.0,
         )
         return await self.submit(intent, coldkey)
+
+
+async def _within(seconds: float, work: Awaitable[T]) -> T:
+    """The result of `work`, or TimeoutError; work that ignores its cancellation is left behind."""
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if done:
+        return task.result()
+    task.cancel()
+    task.add_done_callback(lambda late: late.cancelled() or late.exception())
+    await asyncio.wait({task}, timeout=CLOSE_S)
+    raise TimeoutError(f"nothing within {seconds:g} s")
 
 
 def _event(record: Any) -> Event:
