@@ -642,6 +642,22 @@ def members(cls: type[Any]) -> tuple[tuple[str, Codec[Any]], ...]:
     return tuple((f.name, codec(hints[f.name])) for f in dataclasses.fields(cls))
 
 
+def is_immutable(inner: Codec[Any]) -> bool:
+    """Whether values of this type can be shared, since nobody can change them."""
+    match inner:
+        case Integer() | Boolean() | Text() | Bytes() | FixedBytes() | Enumeration():
+            return True
+        case Newtype() | Compact():
+            return is_immutable(inner.inner)
+        case Option() | OrderedSet():
+            return is_immutable(inner.item)
+        case Tuple():
+            return all(map(is_immutable, inner.items))
+        case Struct():
+            return all(is_immutable(c) for _, c in inner.members)
+    return False
+
+
 def type_name(inner: Codec[Any]) -> str:
     """A type as a reader writes it: `NetUid`, `Vec<u16>`, `(u64, AccountId32)`."""
     if isinstance(inner, Described) and inner.name:

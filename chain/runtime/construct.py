@@ -16,11 +16,17 @@ from chain.runtime.pallets import (
     utility,
 )
 from chain.runtime.pallets.subtensor import (
+    autostake,
     blockstep,
+    children,
+    coldkeyswap,
     constants,
+    dissolve,
     epoch,
     hotkeys,
+    hotkeyswap,
     registration,
+    rootclaims,
     serving,
     staking,
     subnets,
@@ -32,16 +38,32 @@ __all__ = ["PALLETS"]
 
 # Files of SubtensorModule declare by being imported.
 _DECLARED = (
+    autostake,
     blockstep,
+    children,
+    coldkeyswap,
     constants,
+    dissolve,
     epoch,
     hotkeys,
+    hotkeyswap,
     registration,
+    rootclaims,
     serving,
     staking,
     subnets,
     weights,
 )
+
+# The order in which the chain asks its guards: the first refusal is the one that is told.
+_GUARDS = [
+    coldkeyswap.check_coldkey_swap,
+    weights.check_weights,
+    weights.check_rate_limits,
+    hotkeys.check_delegate_take,
+    serving.check_serving,
+]
+subtensor.guards.sort(key=_GUARDS.index)
 
 PALLETS.construct(
     [

@@ -10,6 +10,7 @@ Reads and checks bytes; what a call does, and whether it is paid for, is not kno
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,8 @@ UNSIGNED = 0x04
 EXTRINSIC_VERSION = 4
 HASHED_ABOVE = 256
 """Payloads longer than this are signed by their hash."""
+REMEMBERED = 8192
+"""Extrinsics whose reading and verification is remembered: pool and author ask about each."""
 
 # Types of the envelope
 
@@ -187,15 +190,15 @@ def _extra_shape() -> Shape:
 EXTRA: Codec[Any] = Described(_extra_shape, lambda _: b"", lambda _: ())
 
 
-def _unchecked_shape() -> Shape:
+def _unchecked_shape(crate: tuple[str, ...], inner: Codec[Any]) -> Shape:
     params = (
         ("Address", MULTI_ADDRESS),
         ("Call", RUNTIME_CALL),
         ("Signature", SIGNATURE),
         ("Extra", EXTRA),
     )
-    path = ("fp_self_contained", "unchecked_extrinsic", "UncheckedExtrinsic")
-    return Shape("composite", path, params, fields=(Field(codec(bytes)),))
+    path = (*crate, "unchecked_extrinsic", "UncheckedExtrinsic")
+    return Shape("composite", path, params, fields=(Field(inner),))
 
 
 def _read_opaque(reader: Reader) -> bytes:
@@ -203,8 +206,14 @@ def _read_opaque(reader: Reader) -> bytes:
     return compact(length) + reader.take(length)
 
 
-UNCHECKED_EXTRINSIC: Codec[bytes] = Described(_unchecked_shape, bytes, _read_opaque)
-"""An extrinsic as its bytes, length included; `decode` reads them."""
+_GENERIC: Codec[bytes] = Described(
+    lambda: _unchecked_shape(("sp_runtime", "generic"), codec(bytes)), bytes, _read_opaque
+)
+UNCHECKED_EXTRINSIC: Codec[bytes] = Described(
+    lambda: _unchecked_shape(("fp_self_contained",), _GENERIC), bytes, _read_opaque
+)
+"""An extrinsic as its bytes, length included; `decode` reads them. As on the chain it wraps the
+generic one, by whose path older clients look for the types of addresses and signatures."""
 
 
 @dataclass(frozen=True)
@@ -235,8 +244,12 @@ class Extrinsic:
         return blake2_256(self.raw)
 
 
+@functools.lru_cache(maxsize=REMEMBERED // 4)
 def decode(raw: bytes) -> Extrinsic:
-    """Read an extrinsic. Raises ScaleError saying what is wrong with it."""
+    """Read an extrinsic. Raises ScaleError saying what is wrong with it.
+
+    The result is shared: calls do not change their arguments.
+    """
     reader = Reader(raw)
     length = reader.compact()
     if length != reader.remaining:
@@ -298,6 +311,11 @@ class Implicit:
         )
 
 
+def is_blank(signing: Signing) -> bool:
+    """Whether the signature is all zeros, which is nobody's signature of anything."""
+    return not any(signing.signature.value)
+
+
 def ensure_signature(extrinsic: Extrinsic, implicit: Implicit) -> None:
     """Raise InvalidTransaction.BadProof unless the signer signed exactly this extrinsic."""
     signing = extrinsic.signing
@@ -310,6 +328,7 @@ def ensure_signature(extrinsic: Extrinsic, implicit: Implicit) -> None:
         raise InvalidTransaction("BadProof")
 
 
+@functools.lru_cache(maxsize=REMEMBERED)
 def _verified(signature: Tagged, payload: bytes, account: AccountId) -> bool:
     # These verifiers are strict: a signature over <Bytes>payload</Bytes> is not one over payload.
     try:

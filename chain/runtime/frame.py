@@ -11,7 +11,7 @@ import functools
 import hashlib
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
@@ -26,8 +26,10 @@ from chain.scale import (
     Field,
     Reader,
     Shape,
+    Struct,
     VariantShape,
     codec,
+    is_immutable,
     members,
     type_name,
     wire_name,
@@ -184,6 +186,10 @@ def ensure_none(ctx: Ctx) -> None:
 # Storage
 
 
+DECODED_KEPT = 4096
+"""Values an item remembers the meaning of."""
+
+
 class Absent(LookupError):
     """`get` on an optional item that is not stored."""
 
@@ -208,6 +214,8 @@ class Item(Generic[V]):
         self.docs = docs
         self.prefix = twox_128(pallet.encode()) + twox_128(name.encode())
         self._key = functools.lru_cache(maxsize=16384)(self._make_key)
+        self._row = functools.lru_cache(maxsize=16384)(self._read_row)
+        self._decoded: dict[bytes, V] = {}
 
     def _make_key(self, *keys: Any) -> bytes:
         parts = [self.prefix]
@@ -215,9 +223,41 @@ class Item(Generic[V]):
             parts.append(hasher.apply(key_codec.encode(key)))
         return b"".join(parts)
 
+    @functools.cached_property
+    def _is_shared(self) -> bool:
+        return is_immutable(self.value)
+
+    @functools.cached_property
+    def _is_record(self) -> bool:
+        return isinstance(self.value, Struct) and self._is_shared
+
+    def _read_row(self, raw_key: bytes, fixed: int) -> tuple[Any, ...]:
+        """The keys after the first `fixed` in a storage key."""
+        reader = Reader(raw_key)
+        reader.take(len(self.prefix))
+        keys = []
+        for hasher, key_codec in self.keys:
+            reader.take(hasher.skip)
+            keys.append(key_codec.read(reader))
+        return tuple(keys[fixed:])
+
+    def _read(self, raw: bytes) -> V:
+        """`raw` decoded; what nobody can change is decoded once and remembered for a while."""
+        value = self._decoded.get(raw)
+        if value is None:
+            value = self.value.read(Reader(raw))
+            self._remember(raw, value)
+        return value
+
+    def _remember(self, raw: bytes, value: V) -> None:
+        if self._is_shared:
+            if len(self._decoded) >= DECODED_KEPT:
+                self._decoded.clear()
+            self._decoded[raw] = value
+
     def _find(self, ctx: Ctx, keys: tuple[Any, ...]) -> V | None:
-        raw = ctx.state.get(self._key(*keys))
-        return None if raw is None else self.value.read(Reader(raw))
+        raw = ctx.block_env.state.get(self._key(*keys))
+        return None if raw is None else self._read(raw)
 
     def _get(self, ctx: Ctx, keys: tuple[Any, ...]) -> V:
         found = self._find(ctx, keys)
@@ -228,22 +268,17 @@ class Item(Generic[V]):
         return self.default
 
     def _put(self, ctx: Ctx, keys: tuple[Any, ...], value: V) -> None:
-        ctx.state.put(self._key(*keys), self.value.encode(value))
+        raw = self.value.encode(value)
+        ctx.block_env.state.put(self._key(*keys), raw)
+        if self._is_record:  # what is written is often read next
+            self._remember(raw, value)
 
     def _items(self, ctx: Ctx, fixed: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], V]]:
         """Rows under the first keys `fixed`: the remaining keys, and the value, in key order."""
-        prefix = self._key(*fixed)
-        for raw_key in ctx.state.keys(prefix):
+        for raw_key in ctx.state.keys(self._key(*fixed)):
             raw = ctx.state.get(raw_key)
-            if raw is None:
-                continue
-            reader = Reader(raw_key)
-            reader.take(len(prefix))
-            rest = []
-            for hasher, key_codec in self.keys[len(fixed) :]:
-                reader.take(hasher.skip)
-                rest.append(key_codec.read(reader))
-            yield tuple(rest), self.value.read(Reader(raw))
+            if raw is not None:
+                yield self._row(raw_key, len(fixed)), self._read(raw)
 
     def clear(self, ctx: Ctx, *fixed: Any) -> None:
         """Remove every row under the first keys `fixed`."""
@@ -634,9 +669,10 @@ class Pallet:
         fields = b"".join(c.encode(getattr(event, name)) for name, c in spec.members)
         return bytes([self.index, spec.index]) + fields
 
-    def owns_event(self, event: Any) -> bool:
-        """Whether `event` was declared here."""
-        return type(event) in self._event_by_class
+    @property
+    def event_classes(self) -> Iterable[type[Any]]:
+        """The classes of events declared here."""
+        return self._event_by_class
 
 
 class Pallets:
@@ -649,6 +685,7 @@ class Pallets:
     def __init__(self) -> None:
         self.by_name: dict[str, Pallet] = {}
         self.by_index: dict[int, Pallet] = {}
+        self._event_owners: dict[type[Any], Pallet] = {}
 
     def construct(self, pallets: list[Pallet]) -> None:
         """Set the pallets. Their indices are law: metadata, calls and errors carry them."""
@@ -656,6 +693,7 @@ class Pallets:
         self.by_index = {p.index: p for p in self.by_name.values()}
         if len(self.by_index) != len(pallets):
             raise ValueError("two pallets share an index")
+        self._event_owners = {event: p for p in pallets for event in p.event_classes}
 
     def __iter__(self) -> Iterator[Pallet]:
         return iter(self.by_name.values())
@@ -691,10 +729,10 @@ class Pallets:
 
     def encode_event(self, event: Any) -> bytes:
         """An event with its pallet index in front."""
-        for pallet in self.by_name.values():
-            if pallet.owns_event(event):
-                return pallet.encode_event(event)
-        raise ScaleError(f"{type(event).__name__} is not an event of any pallet")
+        owner = self._event_owners.get(type(event))
+        if owner is None:
+            raise ScaleError(f"{type(event).__name__} is not an event of any pallet")
+        return owner.encode_event(event)
 
     def outer(self, name: str, inner: Callable[[Pallet], Shape | None]) -> Shape:
         """The enum over all pallets: RuntimeCall, RuntimeEvent, RuntimeError."""

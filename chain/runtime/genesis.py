@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chain.runtime.frame import Ctx
-from chain.runtime.pallets import aura, balances, sudo
+from chain.runtime.pallets import aura, balances, devnet, sudo
 from chain.runtime.pallets.subtensor import hotkeys, staking, subnets, uids
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.accounts import subnet_account
@@ -22,19 +22,35 @@ FIRST_POOL = 10 * RAO_PER_TAO  # of each token
 FIRST_STAKE = Alpha(RAO_PER_TAO)
 GENESIS_TEMPO = 100
 DEVNET_EPOCHS_PER_BLOCK = 32
+NEW_SUBNETS = {
+    "devnet": devnet.NewSubnet(commit_reveal=False),
+    "minimal": devnet.NewSubnet(
+        tempo=20,
+        burn=Rao(RAO_PER_TAO // 1000),
+        weights_rate_limit=0,
+        activity_cutoff_factor_milli=50_000,
+        commit_reveal=False,
+    ),
+}
+"""How subnets begin by preset. Without a beacon, plain weights are the ones that arrive."""
+
+
+Preset = Literal["devnet", "minimal", "mainnet"]
 
 
 @dataclass(frozen=True)
 class GenesisConfig:
     """Who is born with what, and who is root.
 
-    A "devnet" differs from the "mainnet" preset only in what would make one wait: subnets may be
-    created without a pause between them, many epochs may run in one block, and root takes stake.
+    "mainnet" has the chain's own defaults. A "devnet" differs in what would make one wait: subnets
+    may be created without a pause between them and take plain weights, many epochs may run in one
+    block, and root takes stake. "minimal" has no waits at all: nothing is frozen before an epoch,
+    and new subnets have short epochs, cheap seats and no limit on how often weights are set.
     """
 
     balances: tuple[tuple[AccountId, Rao], ...]
     sudo: AccountId
-    preset: Literal["devnet", "mainnet"] = "devnet"
+    preset: Preset = "devnet"
 
 
 def write_genesis(ctx: Ctx, config: GenesisConfig) -> None:
@@ -44,10 +60,13 @@ def write_genesis(ctx: Ctx, config: GenesisConfig) -> None:
     sudo.Key.put(ctx, config.sudo)
     if ctx.block_env.author is not None:
         aura.Authorities.put(ctx, [ctx.block_env.author])
-    if config.preset == "devnet":
+    if config.preset != "mainnet":
         s.NetworkRateLimit.put(ctx, 0)
         s.MaxEpochsPerBlock.put(ctx, DEVNET_EPOCHS_PER_BLOCK)
         s.SubtokenEnabled.put(ctx, ROOT_NETUID, True)
+        devnet.SubnetDefaults.put(ctx, NEW_SUBNETS[config.preset])
+    if config.preset == "minimal":
+        s.AdminFreezeWindow.put(ctx, 0)
     _write_root(ctx)
     _write_first_subnet(ctx)
     # All TAO there is, the first pool's included, lies in accounts: both pallets count the same.

@@ -49,7 +49,7 @@ OWNERS: list[tuple[str, str, StorageMap[NetUid, Any], Any]] = [
     ("bonds_moving_average", "bonds_moving_average", s.BondsMovingAverage, 975_000),
     ("bonds_penalty", "bonds_penalty", s.BondsPenalty, 1),
     ("bonds_reset_enabled", "enabled", s.BondsResetOn, True),
-    ("commit_reveal_weights_enabled", "enabled", s.CommitRevealWeightsEnabled, False),
+    ("commit_reveal_weights_enabled", "enabled", s.CommitRevealWeightsEnabled, True),
     ("commit_reveal_weights_interval", "interval", s.RevealPeriodEpochs, 2),
     ("liquid_alpha_enabled", "enabled", s.LiquidAlphaOn, True),
     ("alpha_sigmoid_steepness", "steepness", s.AlphaSigmoidSteepness, 0),
@@ -445,6 +445,18 @@ def test_trimming(world: World) -> None:
     assert not s.IsNetworkMember.get(ctx, account("a"), NETUID)
     world.check_seats()
     world.refuse("TxRateLimitExceeded", "owner", call, netuid=NETUID, max_n=2)
+
+
+def test_trimming_gives_those_who_stay_new_numbers_everywhere(world: World) -> None:
+    ctx, index = world.ctx, StorageIndex.of(NETUID)
+    s.MinAllowedUids.put(ctx, NETUID, 1)
+    s.ImmunityPeriod.put(ctx, NETUID, 0)
+    s.Emission.put(ctx, NETUID, [Alpha(e) for e in (9, 0, 9, 9)])
+    for rows in (s.Weights, s.Bonds):
+        rows.put(ctx, index, 3, [(0, 1), (1, 2), (2, 3), (3, 4)])
+    world.root("AdminUtils.sudo_trim_to_max_allowed_uids", netuid=NETUID, max_n=3)
+    for rows in (s.Weights, s.Bonds):
+        assert dict(rows.row(ctx, index)) == {2: [(0, 1), (1, 3), (2, 4)]}
 
 
 def test_of_equals_the_highest_uid_is_trimmed(world: World) -> None:

@@ -73,6 +73,37 @@ def test_presets() -> None:
     assert s.MaxEpochsPerBlock.get(World(preset="mainnet").ctx) == 2
 
 
+@pytest.mark.parametrize(
+    ("preset", "tempo", "burn", "rate_limit", "factor", "commit_reveal", "window"),
+    [
+        ("mainnet", 360, 10**9, 100, 13_889, True, 10),
+        ("devnet", 360, 10**9, 100, 13_889, False, 10),
+        ("minimal", 20, 10**6, 0, 50_000, False, 0),
+    ],
+)
+def test_how_a_subnet_begins_by_preset(
+    preset: str,
+    tempo: int,
+    burn: int,
+    rate_limit: int,
+    factor: int,
+    commit_reveal: bool,
+    window: int,
+) -> None:
+    world = World("alice", preset=preset)
+    world.skip(7200)
+    netuid = world.create_subnet("alice")
+    ctx = world.ctx
+    assert s.Tempo.get(ctx, netuid) == tempo
+    assert s.LastEpochBlock.get(ctx, netuid) == 7201 - 2  # less netuid modulo tempo
+    assert s.Burn.get(ctx, netuid) == Rao(burn)
+    assert s.WeightsSetRateLimit.get(ctx, netuid) == rate_limit
+    assert s.ActivityCutoffFactorMilli.get(ctx, netuid) == factor
+    assert s.CommitRevealWeightsEnabled.get(ctx, netuid) is commit_reveal
+    assert s.AdminFreezeWindow.get(ctx) == window
+    assert s.StartCallDelay.get(ctx) == 0
+
+
 def test_the_same_configuration_gives_the_same_state() -> None:
     def state(config: GenesisConfig) -> dict[bytes, bytes | None]:
         block = Block(State(EmptyState()), 0)

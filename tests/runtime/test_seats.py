@@ -12,7 +12,6 @@ from chain.errors import DispatchError
 from chain.runtime.fixed import U64F64
 from chain.runtime.frame import ROOT, Origin
 from chain.runtime.pallets.subtensor import storage as s
-from chain.runtime.pallets.subtensor.records import StorageIndex
 from chain.types import Alpha, NetUid, Rao
 from tests.runtime.world import World, account
 
@@ -107,30 +106,16 @@ class Seats(RuleBasedStateMachine):
         self.world.check_issuance()
 
     @invariant()
-    def members_have_seats_and_seats_have_members(self) -> None:
-        ctx = self.world.ctx
-        members = {(netuid, who) for (who, netuid), _ in s.IsNetworkMember.items(ctx)}
-        assert members == {key for key, _ in s.Uids.items(ctx)}
-        served = {hotkey for hotkey, _ in s.Axons.row(ctx, self.netuid)}
-        assert served <= {hotkey for hotkey, _ in s.Uids.row(ctx, self.netuid)}
-
-    @invariant()
     def the_owner_keeps_its_seat(self) -> None:
         assert s.Uids.contains(self.world.ctx, self.netuid, account("owner/hotkey"))
 
     @invariant()
     def hotkeys_have_one_owner(self) -> None:
-        ctx = self.world.ctx
-        owned = {(hotkey, c) for c, mine in s.OwnedHotkeys.items(ctx) for hotkey in mine}
-        assert owned == set(s.Owner.items(ctx))
+        self.world.check_owners()
 
     @invariant()
     def weights_speak_of_seats(self) -> None:
-        ctx, index = self.world.ctx, StorageIndex.of(self.netuid)
-        n = s.SubnetworkN.get(ctx, self.netuid)
-        for uid, row in s.Weights.row(ctx, index):
-            assert uid < n and all(to < n for to, _ in row)
-            assert len({to for to, _ in row}) == len(row)
+        self.world.check_weights()
 
 
 TestSeats = Seats.TestCase

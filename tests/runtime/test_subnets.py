@@ -8,7 +8,7 @@ import pytest
 
 from chain.runtime.fixed import U64F64
 from chain.runtime.frame import ROOT
-from chain.runtime.pallets import balances, swap
+from chain.runtime.pallets import balances, devnet, swap
 from chain.runtime.pallets.subtensor import events as ev
 from chain.runtime.pallets.subtensor import ratelimits, subnets
 from chain.runtime.pallets.subtensor import storage as s
@@ -65,6 +65,7 @@ def test_a_subnet_is_created(world: World) -> None:
 
 def test_what_a_new_subnet_begins_with(world: World) -> None:
     ctx = world.ctx
+    devnet.SubnetDefaults.remove(ctx)  # as on the real chain
     assert world.create_subnet() == NETUID
     expected: dict[Any, Any] = {
         s.Tempo: 360,
@@ -334,6 +335,7 @@ def test_triggering_an_epoch(owned: World) -> None:
     ctx = owned.ctx
     owned.skip(400)
     owned.refuse("BadOrigin", "alice", "trigger_epoch", netuid=NETUID)
+    s.CommitRevealWeightsEnabled.put(ctx, NETUID, True)
     owned.refuse("DynamicTempoBlockedByCommitReveal", "owner", "trigger_epoch", netuid=NETUID)
     s.CommitRevealWeightsEnabled.put(ctx, NETUID, False)
     s.LastEpochBlock.put(ctx, NETUID, ctx.block - 356)

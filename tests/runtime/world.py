@@ -12,6 +12,7 @@ from chain.runtime.frame import ROOT, Block, Call, Ctx, Origin, dispatch, run_gu
 from chain.runtime.genesis import GenesisConfig, write_genesis
 from chain.runtime.pallets import balances, system
 from chain.runtime.pallets.subtensor import storage as s
+from chain.runtime.pallets.subtensor import uids
 from chain.runtime.state import EmptyState, State
 from chain.types import RAO_PER_TAO, AccountId, NetUid, Rao, blake2_256
 
@@ -128,13 +129,34 @@ class World:
         assert held == balances.TotalIssuance.get(self.ctx) == s.TotalIssuance.get(self.ctx)
 
     def check_seats(self) -> None:
-        """Uids are dense, and each seat's hotkey knows its uid and no other."""
+        """Uids are dense, each seat's hotkey knows its uid and no other, and only they serve."""
         for netuid, _ in s.NetworksAdded.items(self.ctx):
             n = s.SubnetworkN.get(self.ctx, netuid)
             assert n <= s.MaxAllowedUids.get(self.ctx, netuid)
             keys = dict(s.Keys.row(self.ctx, netuid))
             assert sorted(keys) == list(range(n))
-            uids = dict(s.Uids.row(self.ctx, netuid))
-            assert uids == {hotkey: uid for uid, hotkey in keys.items()}
+            seats = dict(s.Uids.row(self.ctx, netuid))
+            assert seats == {hotkey: uid for uid, hotkey in keys.items()}
             for column in (s.Active, s.Emission, s.ValidatorPermit, s.Dividends, s.Consensus):
                 assert len(column.get(self.ctx, netuid)) == n
+            rows = (s.Axons, s.Prometheus, s.NeuronCertificates)
+            assert all(hotkey in seats for item in rows for hotkey, _ in item.row(self.ctx, netuid))
+        members = {(netuid, who) for (who, netuid), _ in s.IsNetworkMember.items(self.ctx)}
+        assert members == {seat for seat, _ in s.Uids.items(self.ctx)}
+
+    def check_owners(self) -> None:
+        """Each hotkey has one coldkey, which lists it once."""
+        listed = s.OwnedHotkeys.items(self.ctx)
+        owned = [(hotkey, coldkey) for coldkey, mine in listed for hotkey in mine]
+        assert len(owned) == len(set(owned))
+        assert set(owned) == set(s.Owner.items(self.ctx))
+
+    def check_weights(self) -> None:
+        """Weights are of seats and speak of seats, of each once."""
+        for netuid, _ in s.NetworksAdded.items(self.ctx):
+            n = s.SubnetworkN.get(self.ctx, netuid)
+            for index in uids.indices(self.ctx, netuid):
+                for uid, row in s.Weights.row(self.ctx, index):
+                    targets = [to for to, _ in row]
+                    assert all(seat < n for seat in (uid, *targets))
+                    assert len(set(targets)) == len(targets)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from chain.runtime.apis.api import RuntimeApi
 from chain.runtime.apis.fields import ACCOUNT, C16, C64, C_ALPHA, C_NETUID
 from chain.runtime.apis.neuron_info import at
+from chain.runtime.fixed import U64F64
 from chain.runtime.frame import Ctx
 from chain.runtime.pallets.subtensor import shares
 from chain.runtime.pallets.subtensor import storage as s
@@ -28,6 +29,9 @@ DELEGATE_INFO = Record(
         ("total_daily_return", C64),
     ),
 )
+BLOCKS_A_DAY = 7200
+ROOT_NETUID = NetUid(0)
+
 DelegateInfo = Annotated[dict[str, Any], DELEGATE_INFO]
 
 
@@ -60,13 +64,18 @@ def _delegate(
     netuids: list[NetUid],
     nominators: dict[AccountId, list[tuple[NetUid, int]]],
 ) -> dict[str, Any]:
-    registrations, permits = [], []
+    registrations, permits, daily = [], [], 0
     for netuid in netuids:
         uid = s.Uids.find(ctx, netuid, hotkey)
-        if uid is not None:
-            registrations.append(netuid)
-            if at(s.ValidatorPermit.get(ctx, netuid), uid):
-                permits.append(netuid)
+        if uid is None:
+            continue
+        registrations.append(netuid)
+        if at(s.ValidatorPermit.get(ctx, netuid), uid):
+            permits.append(netuid)
+        tempo = s.Tempo.get(ctx, netuid)
+        if tempo:
+            emission = U64F64.of(int(at(s.Emission.get(ctx, netuid), uid)))
+            daily = U64F64.add(daily, U64F64.mul(emission, U64F64.ratio(BLOCKS_A_DAY, tempo)))
     return {
         "delegate_ss58": hotkey,
         "take": s.Delegates.get(ctx, hotkey),
@@ -74,9 +83,18 @@ def _delegate(
         "owner_ss58": s.Owner.get(ctx, hotkey),
         "registrations": registrations,
         "validator_permits": permits,
-        "return_per_1000": 0,
-        "total_daily_return": 0,
+        "return_per_1000": U64F64.to_u64(_per_1000(ctx, hotkey, daily)),
+        "total_daily_return": U64F64.to_u64(daily),
     }
+
+
+def _per_1000(ctx: Ctx, hotkey: AccountId, daily: int) -> int:
+    """What remains of a day's emission after the take, for 1,000 units of root stake."""
+    stake = s.TotalHotkeyAlpha.get(ctx, hotkey, ROOT_NETUID)
+    if not stake:
+        return 0
+    kept = U64F64.ONE - U64F64.ratio(s.Delegates.get(ctx, hotkey), 65_535)
+    return U64F64.div(U64F64.mul(daily, kept), U64F64.ratio(int(stake), 1000))
 
 
 @api.method

@@ -11,7 +11,6 @@ import functools
 from dataclasses import dataclass
 from typing import Annotated
 
-from Crypto.Cipher import ChaCha20_Poly1305
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 
 from chain.errors import InvalidTransaction
@@ -89,6 +88,8 @@ def unseal(seed: bytes, ciphertext: bytes) -> bytes:
     sealed = ciphertext[kem_end + NONCE_BYTES :]
     if len(sealed) < TAG_BYTES:
         raise ValueError("the carrier is too short")
+    from Crypto.Cipher import ChaCha20_Poly1305  # a tenth of a node's start, and seldom needed
+
     secret = _key_pair(seed).decapsulate(kem_text)
     cipher = ChaCha20_Poly1305.new(key=secret, nonce=nonce)
     return cipher.decrypt_and_verify(sealed[:-TAG_BYTES], sealed[-TAG_BYTES:])

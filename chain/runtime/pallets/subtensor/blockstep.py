@@ -2,13 +2,19 @@
 
 The order is part of the rules: it decides which price a registration in this block finds, which
 weights an epoch sees, and which price the averages take in.
-Not here: applying scheduled child keys, claiming root dividends for their owners.
 """
 
 from __future__ import annotations
 
 from chain.runtime.frame import Ctx
-from chain.runtime.pallets.subtensor import coinbase, registration, weights
+from chain.runtime.pallets.subtensor import (
+    children,
+    coinbase,
+    hotkeyswap,
+    registration,
+    rootclaims,
+    weights,
+)
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.pallet import pallet
 
@@ -16,6 +22,8 @@ from chain.runtime.pallets.subtensor.pallet import pallet
 @pallet.on_initialize
 def block_step(ctx: Ctx) -> None:
     """Do the block's own work, before its extrinsics."""
+    hotkeyswap.forget_old_swaps(ctx)
+
     # 1. Registration gets cheaper, for extrinsics of this block.
     registration.update_registration_prices(ctx)
 
@@ -26,6 +34,13 @@ def block_step(ctx: Ctx) -> None:
     coinbase.run_coinbase(ctx, coinbase.block_emission(ctx))
 
     # 4. Averages, of the prices that the emission left behind.
-    for netuid in coinbase.emitting(ctx, coinbase.subnets(ctx)):
+    netuids = coinbase.subnets(ctx)
+    for netuid in coinbase.emitting(ctx, netuids):
         coinbase.update_moving_price(ctx, netuid)
         s.RootProp.put(ctx, netuid, coinbase.root_proportion(ctx, netuid))
+
+    # 5. Children that an epoch has admitted: that epoch did not count them yet.
+    children.apply_due_children(ctx, netuids)
+
+    # 6. Root dividends of a few stakers, this block's among them.
+    rootclaims.claim_for_some(ctx, netuids)

@@ -18,6 +18,7 @@ from chain.runtime.pallets.subtensor.records import Hyperparameter
 from chain.scale import Tagged
 from chain.types import AccountId, NetUid
 
+CHILDREN_INTERVAL = 150
 OWNER_HOTKEY_INTERVAL = 50_400  # blocks between changes of a subnet's owner hotkey
 TEMPO_INTERVAL = 360
 MECHANISM_INTERVAL = 7200
@@ -27,6 +28,7 @@ TRIMMING_INTERVAL = 216_000
 class Transaction(enum.IntEnum):
     """What is counted by account and subnet, under these numbers."""
 
+    SetChildren = 0
     SetChildkeyTake = 1
     SetWeightsVersionKey = 4
     MechanismCountUpdate = 7
@@ -116,6 +118,8 @@ def _interval(ctx: Ctx, netuid: NetUid, limit: Limit) -> int:
     match limit:
         case Transaction.SetWeightsVersionKey:
             return s.WeightsVersionKeyRateLimit.get(ctx) * s.Tempo.get(ctx, netuid)
+        case Transaction.SetChildren:
+            return CHILDREN_INTERVAL
         case Transaction.SetChildkeyTake:
             return s.TxChildkeyTakeRateLimit.get(ctx)
         case Transaction.MechanismCountUpdate | Transaction.MechanismEmission:

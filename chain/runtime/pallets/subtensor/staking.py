@@ -14,7 +14,7 @@ from chain.runtime.frame import Ctx, ensure, ensure_signed
 from chain.runtime.pallets import alpha_assets, balances, swap
 from chain.runtime.pallets.subtensor import errors as er
 from chain.runtime.pallets.subtensor import events as ev
-from chain.runtime.pallets.subtensor import hotkeys, rootdividends, shares
+from chain.runtime.pallets.subtensor import children, hotkeys, rootdividends, shares
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.accounts import BURN_ACCOUNT, subnet_account
 from chain.runtime.pallets.subtensor.pallet import pallet
@@ -284,6 +284,7 @@ def remove_stake(ctx: Ctx, hotkey: AccountId, netuid: NetUid, amount_unstaked: A
     # EFFECTS and EVENT
     unstake_from_subnet(ctx, hotkey, coldkey, netuid, alpha)
     _clear_small_nomination(ctx, hotkey, coldkey, netuid)
+    children.drop_pending_children(ctx, hotkey)
 
 
 @pallet.call(89)
@@ -313,6 +314,7 @@ def remove_stake_limit(
     alpha = min(amount_unstaked, most)
     unstake_from_subnet(ctx, hotkey, coldkey, netuid, alpha, limit_price=int(limit_price))
     _clear_small_nomination(ctx, hotkey, coldkey, netuid)
+    children.drop_pending_children(ctx, hotkey)
 
 
 @pallet.call(103)
@@ -489,6 +491,69 @@ def swap_stake_limit(
 
     # EVENT
     ctx.deposit(ev.StakeSwapped(coldkey, hotkey, origin_netuid, destination_netuid, tao))
+
+
+# The two calls below are of later runtimes than the public source: the SDK composes them, by name
+# and arguments. Their indices are our own.
+
+
+@pallet.call(240)
+def move_stake_limit(
+    ctx: Ctx,
+    origin_hotkey: AccountId,
+    destination_hotkey: AccountId,
+    origin_netuid: NetUid,
+    destination_netuid: NetUid,
+    alpha_amount: Alpha,
+    limit_price: Rao,
+    allow_partial: bool,
+) -> None:
+    """`move_stake` under the limit of `swap_stake_limit`; within one subnet there is no price."""
+    # ORIGIN
+    coldkey = ensure_signed(ctx)
+
+    # CHECKS and EFFECTS
+    source = (origin_hotkey, coldkey, origin_netuid)
+    target = (destination_hotkey, coldkey, destination_netuid)
+    alpha = min(alpha_amount, shares.value(ctx, origin_hotkey, coldkey, origin_netuid))
+    most = alpha
+    if origin_netuid != destination_netuid:
+        most = _max_move(ctx, origin_netuid, destination_netuid, alpha, int(limit_price))
+    tao = _move(ctx, source, target, min(alpha, most) if allow_partial else alpha, most)
+
+    # EVENT
+    ctx.deposit(
+        ev.StakeMoved(
+            coldkey, origin_hotkey, origin_netuid, destination_hotkey, destination_netuid, tao
+        )
+    )
+
+
+@pallet.call(241)
+def transfer_stake_and_hotkey(
+    ctx: Ctx,
+    destination_coldkey: AccountId,
+    origin_hotkey: AccountId,
+    destination_hotkey: AccountId,
+    origin_netuid: NetUid,
+    destination_netuid: NetUid,
+    alpha_amount: Alpha,
+) -> None:
+    """`transfer_stake` that lands on another hotkey."""
+    # ORIGIN
+    coldkey = ensure_signed(ctx)
+
+    # CHECKS and EFFECTS
+    source = (origin_hotkey, coldkey, origin_netuid)
+    target = (destination_hotkey, destination_coldkey, destination_netuid)
+    tao = _move(ctx, source, target, alpha_amount)
+
+    # EVENT
+    ctx.deposit(
+        ev.StakeTransferred(
+            coldkey, destination_coldkey, origin_hotkey, origin_netuid, destination_netuid, tao
+        )
+    )
 
 
 Position = tuple[AccountId, AccountId, NetUid]  # hotkey, coldkey, netuid

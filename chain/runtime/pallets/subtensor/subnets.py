@@ -1,8 +1,8 @@
 """Subnets: how one comes to be, what it costs, who it says it is, and when it runs.
 
 A new subnet takes its creator's lock as the TAO of its pool; it can be registered on at once and
-is staked on and paid from `start_call` on. Seats on root are taken here too. Dissolving subnets
-and leasing them are not here: when all places are taken, nobody can create another.
+is staked on and paid from `start_call` on. When all places are taken, the cheapest subnet past its
+immunity makes room. Seats on root are taken here too. Leasing subnets is not here.
 """
 
 from __future__ import annotations
@@ -10,8 +10,17 @@ from __future__ import annotations
 from chain.errors import BadOrigin
 from chain.runtime.fixed import I64F64, U64_MAX, U64F64
 from chain.runtime.frame import Ctx, ensure, ensure_signed
-from chain.runtime.pallets import balances, swap
-from chain.runtime.pallets.subtensor import coinbase, hotkeys, ratelimits, registration, tempo, uids
+from chain.runtime.pallets import balances, devnet, swap
+from chain.runtime.pallets.subtensor import (
+    children,
+    coinbase,
+    dissolve,
+    hotkeys,
+    ratelimits,
+    registration,
+    tempo,
+    uids,
+)
 from chain.runtime.pallets.subtensor import errors as er
 from chain.runtime.pallets.subtensor import events as ev
 from chain.runtime.pallets.subtensor import storage as s
@@ -63,17 +72,20 @@ def _register_network(ctx: Ctx, hotkey: AccountId, identity: SubnetIdentityV3 | 
     ensure(ctx.block >= s.NetworkRegistrationStartBlock.get(ctx), er.SubNetRegistrationDisabled)
     check_rate_limit(ctx)
     netuids = [netuid for netuid, _ in s.NetworksAdded.items(ctx)]
-    ensure(
-        sum(netuid != ROOT_NETUID for netuid in netuids) < s.SubnetLimit.get(ctx),
-        er.SubnetLimitReached,
-    )
+    full = sum(netuid != ROOT_NETUID for netuid in netuids) >= s.SubnetLimit.get(ctx)
+    pruned = dissolve.find_prunable(ctx) if full else None
+    ensure(not full or pruned is not None, er.SubnetLimitReached)
     cost = lock_cost(ctx)
     spendable = balances.reducible(ctx, coldkey, keep_alive=False)
     ensure(spendable >= cost, er.CannotAffordLockCost)
     ensure(identity is None or is_valid_subnet_identity(identity), er.InvalidIdentity)
 
     # EFFECTS
-    netuid = next(n for n in map(NetUid, range(1, len(netuids) + 1)) if n not in netuids)
+    if pruned is None:
+        netuid = next(n for n in map(NetUid, range(1, len(netuids) + 1)) if n not in netuids)
+    else:
+        netuid = pruned
+        dissolve.dissolve(ctx, pruned)
     price = median_price(ctx)  # of the others: before this subnet's own pool has one
     lock = min(cost, balances.reducible(ctx, coldkey, keep_alive=True))
     balances.transfer(ctx, coldkey, subnet_account(netuid), lock)
@@ -87,7 +99,7 @@ def _register_network(ctx: Ctx, hotkey: AccountId, identity: SubnetIdentityV3 | 
     set_owner_hotkey(ctx, netuid, hotkey)
     if identity is not None:
         _store_identity(ctx, netuid, identity)
-    _inherit_root_validators(ctx, netuid, hotkey)
+    children.inherit_root_validators(ctx, netuid)
 
     # EVENT
     ctx.deposit(ev.NetworkAdded(netuid, DYNAMIC))
@@ -154,6 +166,7 @@ def initialise(ctx: Ctx, netuid: NetUid) -> None:
     s.TokenSymbol.put(ctx, netuid, _free_symbol(ctx, netuid))
     # Whoever creates a subnet does not also decide that TAO flows to it.
     s.SubnetEmissionEnabled.put(ctx, netuid, False)
+    devnet.begin_subnet(ctx, netuid)
 
 
 def _open_pool(ctx: Ctx, netuid: NetUid, lock: Rao, price: int) -> None:
@@ -170,20 +183,6 @@ def set_owner_hotkey(ctx: Ctx, netuid: NetUid, hotkey: AccountId) -> None:
     """Name the neuron that stands for the subnet's owner."""
     s.SubnetOwnerHotkey.put(ctx, netuid, hotkey)
     ctx.deposit(ev.SubnetOwnerHotkeySet(netuid, hotkey))
-
-
-def _inherit_root_validators(ctx: Ctx, netuid: NetUid, hotkey: AccountId) -> None:
-    """Make the owner's neuron the only child of every root validator that does not object."""
-    parents = []
-    for uid in range(s.SubnetworkN.get(ctx, ROOT_NETUID)):
-        parent = s.Keys.get(ctx, ROOT_NETUID, uid)
-        if parent != hotkey and s.AutoParentDelegationEnabled.get(ctx, parent):
-            children = [(U64_MAX, hotkey)]
-            s.ChildKeys.put(ctx, parent, netuid, children)
-            parents.append((U64_MAX, parent))
-            ctx.deposit(ev.SetChildren(parent, netuid, children))
-    if parents:
-        s.ParentKeys.put(ctx, hotkey, netuid, parents)
 
 
 @pallet.call(92)
