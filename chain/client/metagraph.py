@@ -60,8 +60,11 @@ class Metagraph:
 
     @property
     def incentive(self) -> int:
-        """Sum of the u16 incentives; 0 means that the last epoch paid no miner."""
-        return sum(neuron.incentive for neuron in self.neurons)
+        """Sum of the u16 incentives that are paid; 0 means that the last epoch paid no miner.
+
+        What falls to hotkeys of the owner's coldkey is burned, so it counts for nothing.
+        """
+        return sum(n.incentive for n in self.neurons if n.coldkey != self.owner_coldkey)
 
 
 def from_record(netuid: int, record: Mapping[str, Any]) -> Metagraph:

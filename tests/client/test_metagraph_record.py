@@ -54,6 +54,10 @@ def test_seats_in_order_of_uid() -> None:
     assert metagraph.find("d") is None
 
 
+def test_what_the_owner_earns_is_burned_and_pays_nobody() -> None:
+    assert from_record(2, record(owner_coldkey="A")).incentive == 11
+
+
 def test_columns_shorter_than_the_seats() -> None:
     # A neuron that joined after the last epoch has no entry in the epoch's vectors yet.
     metagraph = from_record(2, record(incentives=[65535], axons=[]))
