@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 from subnet.definition import Miner, MinerOptions, Subnet
-from subnet.errors import Declined, EngineAway, EngineBusy, RequestRefused
+from subnet.errors import Declined, EngineAway, EngineBusy, EngineRefused, RequestRefused
 from subnet.protocol import Answer, Challenge
 from subnet.wire.auth import Caller
 
@@ -21,7 +21,7 @@ PAUSE_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 class Desk:
-    """Hands questions to a miner that may come and go."""
+    """Hands questions to a miner that may come and go, and says in words why there is no answer."""
 
     def __init__(self) -> None:
         self._miner: Miner[Any, Any] | None = None
@@ -38,6 +38,8 @@ class Desk:
             answer: Answer = await miner.answer(challenge, caller.hotkey)
         except EngineBusy as error:
             raise RequestRefused(503, "busy", "the model is busy; come back later") from error
+        except EngineRefused as error:  # too long, say: the caller's doing, and no fault of ours
+            raise RequestRefused(400, "refused", str(error)) from error
         except EngineAway as error:
             log.error("%s", error)
             if self._miner is miner:  # not its successor, which is well

@@ -25,6 +25,7 @@ from subnet.errors import InvalidSetting, NotRegistered
 from subnet.race import race
 from subnet.seat import buying_command, guard_coldkey, take_seat
 from subnet.wire.axon import Axon
+from subnet.wire.limits import Limits
 from subnet.wire.policy import PermitPolicy
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,9 @@ LOCAL_HOST = "127.0.0.2"
 """Published on a local network: the chain refuses 127.0.0.1, and takes its neighbours."""
 LOOK_BLOCKS = 20
 """Blocks between two looks at the chain: an owner can move the next epoch."""
+CALLER_REQUESTS = 4
+"""Questions of one caller at a time. Validators ask one or two; the model answers one after the
+other, and nobody shall fill its queue until the others' questions are late."""
 RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses while the chain is away, after so many failures in a row; the last one repeats."""
 
@@ -52,6 +56,7 @@ async def _mine(settings: MinerSettings) -> None:
     subnet = load(settings.subnet.definition, model_sha256=settings.model.sha256)
     table = settings.miner
     options = MinerOptions(hotkey, table.behaviour, table.model_file, table.allow_other_weights)
+    published_address(settings, table.port)  # what cannot be published is said before any work
 
     async with Chain.connect(settings.network.endpoint) as chain:
         await take_seat(chain, settings.network, netuid, hotkey, wait=table.wait)
@@ -65,10 +70,14 @@ async def _attend(
     """Serve once the miner is open, and look after it until cancelled; then drain."""
     table = settings.miner
     policy = PermitPolicy(int(table.min_stake * ALPHA), allow=table.allow or None, deny=table.deny)
-    axon = Axon(keypair, policy=policy)
+    axon = Axon(keypair, policy=policy, limits=Limits(hotkey_requests=CALLER_REQUESTS))
     axon.handle(subnet.path, subnet.challenge, subnet.answer, desk.answer)
     await desk.opened.wait()
-    host, port = await axon.start(table.host, table.port)
+    try:
+        host, port = await axon.start(table.host, table.port)
+    except OSError as error:
+        problem = f"cannot listen on {table.host}:{table.port}: {error.strerror or error}"
+        raise InvalidSetting("miner.host", "the settings", problem) from error
     try:
         address = published_address(settings, port)
         log.info("%s miner serves %s on %s:%d", table.behaviour, subnet.path, host, port)
@@ -98,7 +107,7 @@ async def _watch(
             soon = soon if next_epoch is None else min(soon, max(next_epoch, metagraph.block + 1))
             await _pause(chain, soon, settings.miner.refresh_s)
             failures = 0
-        except ChainAway as error:
+        except (ChainAway, ChainRefused) as error:  # a node may lag, prune or ration its answers
             log.warning("%s; callers known so far are served on", error)
             await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
             failures += 1

@@ -25,7 +25,15 @@ from bittensor_core import (
     deserialize_keypair_from_keyfile_data,
     keyfile_data_is_encrypted,
 )
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from subnet.errors import InvalidSetting, SettingsError, UnknownSetting, WalletError
 
@@ -56,13 +64,21 @@ def _split(value: object) -> object:
     )
 
 
+def _existing(path: Path) -> Path:
+    """Said here, in one line, and not when the model is opened."""
+    path = path.expanduser()
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 class Table(BaseModel):
-    """Base of the tables: immutable, and no key it does not know."""
+    """Base of the tables: immutable, no key it does not know, no number that is none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SubnetTable(Table):
@@ -112,7 +128,7 @@ class MinerTable(Table):
     """Port to publish on the chain, where it is not `port`."""
     behaviour: str = "honest"
     """Which of the definition's miners to run. All but `honest` are for demos and tests."""
-    model_file: Path | None = None
+    model_file: Annotated[Path, AfterValidator(_existing)] | None = None
     """A model file to run instead of the cached one; its hash is checked all the same."""
     allow_other_weights: bool = False
     """Weakens the check: a model file with another hash is run. For demos and tests."""
@@ -124,8 +140,8 @@ class MinerTable(Table):
     """These hotkeys are never answered."""
     refresh_s: Annotated[float, Field(gt=0)] = 30.0
     """Longest time between two looks at who may call."""
-    drain_s: Annotated[float, Field(ge=0)] = 10.0
-    """Time for questions in flight to end when the miner stops."""
+    drain_s: Annotated[float, Field(ge=0)] = 3.0
+    """Time for questions in flight to end when the miner stops: all is over within 5 seconds."""
     wait: bool = False
     """Wait for a seat instead of ending when the hotkey is not registered."""
 
@@ -140,7 +156,7 @@ class ValidatorTable(Table):
     rounds_per_epoch: Annotated[int, Field(ge=1)] = 1
     tasks_per_round: Annotated[int, Field(ge=1)] = 1
     in_flight: Annotated[int, Field(ge=1)] = 2
-    """Most questions waiting for an answer at any moment."""
+    """Most questions waiting for an answer at any moment. Miners take up to 4 of one caller."""
     wandb: Literal["off", "offline", "online"] = "off"
     """Copy the round log to Weights & Biases; needs the `wandb` extra."""
     wait: bool = False
@@ -236,8 +252,8 @@ class ValidatorSettings(Settings):
             if self.network.chain in ENDPOINTS
             else "".join(c if c.isalnum() else "-" for c in self.network.chain)
         )
-        name = f"{self.network.wallet}-{self.network.hotkey}"
-        return Path(base).expanduser() / "subnet" / chain / str(self.netuid) / name
+        keys = Path(self.network.wallet) / self.network.hotkey
+        return Path(base).expanduser() / "subnet" / chain / str(self.netuid) / keys
 
 
 S = TypeVar("S", bound=Settings)

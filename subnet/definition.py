@@ -65,9 +65,8 @@ class Subnet(ABC, Generic[C, A]):
         challenge, answer = Say, Said
 
         def tasks(self, seed):
-            words = random.Random(seed)
             for number in itertools.count():
-                word = words.randbytes(8).hex()
+                word = hashlib.blake2b(b"%d" % number, key=seed, digest_size=8).hexdigest()
                 yield Task(str(number), Say(text=word), reference=word)
 
         async def score(self, task, reply):
@@ -89,7 +88,11 @@ class Subnet(ABC, Generic[C, A]):
 
     @abstractmethod
     def tasks(self, seed: bytes) -> Iterator[Task[C]] | AsyncIterator[Task[C]]:
-        """Hidden tasks without end: the same seed gives the same tasks, another seed others."""
+        """Hidden tasks without end: the same seed gives the same tasks, another seed others.
+
+        Miners see what was asked: it must not tell what comes. `random.Random(seed)` does, once
+        enough of its numbers are known; take a new source, made of seed and number, for each task.
+        """
 
     @abstractmethod
     async def score(self, task: Task[C], reply: Reply[A]) -> float | Judgement:

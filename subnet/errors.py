@@ -27,8 +27,10 @@ The chain and scoring have trees of their own; exit codes are given in the comma
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 
 class SubnetError(Exception):
@@ -115,6 +117,13 @@ class StateError(SubnetError):
 
     path: Path
     problem: str
+
+    @classmethod
+    def of(cls, path: Path, error: OSError) -> Self:
+        """The operating system would not let us read or write `path`."""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "; make room and start again" if full else ""
+        return cls(path, (error.strerror or str(error)) + advice)
 
     def __str__(self) -> str:
         return f"state at {self.path}: {self.problem}"

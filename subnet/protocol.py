@@ -15,9 +15,12 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Message(BaseModel):
-    """Base of what travels: immutable, and an unknown field is an error on both sides."""
+    """Base of what travels: immutable; an unknown field is an error on both sides.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    So is a number that is none: NaN and infinity cannot be written down as JSON again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Challenge(Message):

@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from chain.client.chain import Chain
+from chain.errors import ChainAway
 from subnet.config import NetworkTable, find_bare_coldkey
-from subnet.errors import NotRegistered, WalletError
+from subnet.errors import InvalidSetting, NotRegistered, WalletError
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_BLOCKS = 4
+PAUSE_S = 5.0
+"""Before the chain is asked again, when it went away while we wait."""
 
 
 async def take_seat(
     chain: Chain, network: NetworkTable, netuid: int, hotkey: str, *, wait: bool
 ) -> int:
-    """The uid of `hotkey` (ss58). Without a seat: wait for one, or raise NotRegistered."""
+    """The uid of `hotkey` (ss58). Without a seat: wait for one, or raise NotRegistered.
+
+    Raises InvalidSetting when there is no such subnet. Who waits already waits for the chain, too.
+    """
     command = buying_command(network, netuid)
     told = False
     while True:
-        uid = await chain.find_uid(netuid, hotkey)
-        if uid is not None:
-            log.info("%s has seat %d on netuid %d", hotkey, uid, netuid)
-            return uid
-        if not wait:
-            raise NotRegistered(hotkey, netuid, command)
-        if not told:
-            log.warning("%s has no seat on netuid %d; waiting. To buy: %s", hotkey, netuid, command)
-            told = True
-        await chain.wait_for_block(await chain.block() + LOOK_EVERY_BLOCKS)
+        try:
+            uid = await chain.find_uid(netuid, hotkey)
+            if uid is not None:
+                log.info("%s has seat %d on netuid %d", hotkey, uid, netuid)
+                return uid
+            if not await chain.query("SubtensorModule", "NetworksAdded", netuid):
+                problem = f"there is no subnet {netuid} on {network.endpoint}; give --netuid N"
+                raise InvalidSetting("network.netuid", "the settings", problem)
+            if not wait:
+                raise NotRegistered(hotkey, netuid, command)
+            if not told:
+                log.warning(
+                    "%s has no seat on netuid %d; waiting. To buy: %s", hotkey, netuid, command
+                )
+                told = True
+            await chain.wait_for_block(await chain.block() + LOOK_EVERY_BLOCKS)
+        except ChainAway as error:
+            if not told:
+                raise
+            log.warning("%s", error)
+            await asyncio.sleep(PAUSE_S)
 
 
 def buying_command(network: NetworkTable, netuid: int) -> str:

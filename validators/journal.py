@@ -32,7 +32,7 @@ class Journal:
             self._file = path.open("a+b", buffering=0)
             _cut_unfinished_line(self._file.fileno())
         except OSError as error:
-            raise StateError(path, error.strerror or str(error)) from error
+            raise StateError.of(path, error) from error
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Add one line and wait until it is on the disk. Raises StateError (a full disk, say)."""
@@ -46,7 +46,7 @@ class Journal:
             # The next line must not go on where this one broke off.
             with contextlib.suppress(OSError):
                 _cut_unfinished_line(self._file.fileno())
-            raise StateError(self.path, error.strerror or str(error)) from error
+            raise StateError.of(self.path, error) from error
 
     def close(self) -> None:
         """Let go of the file."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from subnet.definition import Judgement, Subnet
-from subnet.errors import EngineError
+from subnet.errors import EngineError, EngineRefused
 from subnet.protocol import Reply, Task
 
 log = logging.getLogger(__name__)
 
 JUDGE_FAILED = "judge_failed"
 """Reason code: the definition's own code broke on this answer."""
+ENGINE_REFUSED = "engine_refused"
+"""Reason code: the judge's model will not take this answer; it holds no such tokens, say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,11 @@ class Judged:
 async def judge(
     subnet: Subnet[Any, Any], asked: Sequence[tuple[Task[Any], Reply[Any]]]
 ) -> tuple[Judged, ...]:
-    """A judgement on every reply, in order. Raises EngineError: never a miner's fault."""
+    """A judgement on every reply, in order.
+
+    Raises EngineAway or EngineBusy, which are no miner's fault. What the engine refuses is: an
+    answer that the judge's model cannot even be shown is worth nothing.
+    """
     return tuple(
         [Judged(task, reply, await _judge_one(subnet, task, reply)) for task, reply in asked]
     )
@@ -40,13 +47,17 @@ async def _judge_one(subnet: Subnet[Any, Any], task: Task[Any], reply: Reply[Any
         return Judgement(0.0, reply.failure.value)
     try:
         opinion = await subnet.score(task, reply)
+        judgement = opinion if isinstance(opinion, Judgement) else Judgement(float(opinion))
+        json.dumps(dict(judgement.facts), allow_nan=False)  # or the journal could not take it
+    except EngineRefused as error:
+        log.warning("judging uid %d on task %s: %s", reply.uid, task.id, error)
+        return Judgement(0.0, ENGINE_REFUSED)
     except EngineError:
         raise
     except Exception:
         # What breaks the author's code came from this one miner, and costs this one miner.
         log.exception("judging uid %d on task %s failed", reply.uid, task.id)
         return Judgement(0.0, JUDGE_FAILED)
-    judgement = opinion if isinstance(opinion, Judgement) else Judgement(float(opinion))
     if not 0.0 <= judgement.score <= 1.0:  # NaN is not, either
         log.error("score() said %r of uid %d; it must be 0..1", judgement.score, reply.uid)
         return Judgement(0.0, JUDGE_FAILED)

@@ -66,8 +66,10 @@ class Ledger:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
-        except (OSError, sqlite3.Error) as error:
-            raise StateError(path, str(error)) from error
+        except OSError as error:
+            raise StateError.of(path, error) from error
+        except sqlite3.Error as error:
+            raise StateError(path, _advice(error)) from error
         try:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -76,11 +78,10 @@ class Ledger:
             self.run = self._begin_run(clock())
         except sqlite3.OperationalError as error:
             self._db.close()
-            problem = "in use by another validator" if "locked" in str(error) else str(error)
-            raise StateError(path, problem) from error
+            raise StateError(path, _advice(error)) from error
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise StateError(path, f"not a ledger: {error}") from error
+            raise StateError(path, f"not a ledger: {error}; move it away") from error
         except StateError:
             self._db.close()
             raise
@@ -131,12 +132,15 @@ class Ledger:
                 )
                 for outcome in outcomes:
                     self._add(round, outcome)
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # on a full disk SQLite may have ended it already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise StateError(self.path, f"round {round} is not remembered: {error}") from error
+            raise StateError(
+                self.path, f"round {round} is not remembered: {_advice(error)}"
+            ) from error
 
     def evidence(self) -> Mapping[str, Evidence]:
         """Everything remembered, by hotkey."""
@@ -179,3 +183,15 @@ class Ledger:
             self._db.executescript(
                 f"BEGIN IMMEDIATE; {MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;"
             )
+
+
+def _advice(error: sqlite3.Error) -> str:
+    """What is wrong and what to do about it."""
+    kind = getattr(error, "sqlite_errorcode", 0) & 0xFF  # what is above says where in SQLite
+    if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "in use by another validator; stop it, or give this one another folder"
+    if kind == sqlite3.SQLITE_FULL:
+        return "the disk is full; make room and start again"
+    if kind == sqlite3.SQLITE_IOERR:
+        return f"{error}; the disk may be full or broken"
+    return str(error)

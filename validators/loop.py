@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from chain.client.chain import Chain
 from chain.errors import ChainAway
 from subnet.config import ValidatorSettings
 from subnet.definition import Subnet
-from subnet.errors import EngineAway, NotRegistered, StateError
+from subnet.errors import DefinitionError, EngineAway, NotRegistered, StateError
 from subnet.protocol import Reply, Target, Task
 from subnet.seat import buying_command
 from subnet.wire.dendrite import Dendrite
@@ -73,7 +74,8 @@ async def run_rounds(bench: Bench) -> None:
     """Round after round until cancelled.
 
     Raises what another round would not mend: EngineAway (open the judge's model again),
-    NotRegistered (the seat is gone) and StateError (nothing can be remembered).
+    NotRegistered (the seat is gone), StateError (nothing can be remembered) and DefinitionError
+    (there is nothing to ask).
     """
     done: tuple[int, int] | None = None
     failures = 0
@@ -84,7 +86,7 @@ async def run_rounds(bench: Bench) -> None:
             await run_round(bench, moment)
             failures = 0
             continue
-        except (EngineAway, NotRegistered, StateError):
+        except (DefinitionError, EngineAway, NotRegistered, StateError):
             raise
         except ChainAway as error:
             log.warning("%s", error)
@@ -164,20 +166,23 @@ async def set_weights_if_due(
     """Turn scores into weights and set them, after the last round of an epoch."""
     if not moment.last:
         return WeightsReport(problem="not yet: another round follows in this epoch")
-    # Seats are looked up again: one that changed hands during the round must not inherit.
-    metagraph = await bench.chain.metagraph(bench.netuid)
-    me = metagraph.find(bench.hotkey)
-    if me is None:
-        return WeightsReport(problem="the seat was lost during the round")
-    schedule = await bench.chain.schedule(bench.netuid, metagraph.block)
-    settings = await bench.chain.hyperparameters(bench.netuid, metagraph.block)
-    block = block_to_set(
-        schedule, last_update=me.last_update, rate_limit=settings.weights_rate_limit
-    )
-    if block is None:
-        return WeightsReport(problem="the chain takes no more weights in this epoch")
-    if block > schedule.block:
+    while True:
+        # Seats are looked up again, and after every wait: one that changed hands must not inherit.
+        metagraph = await bench.chain.metagraph(bench.netuid)
+        me = metagraph.find(bench.hotkey)
+        if me is None:
+            return WeightsReport(problem="the seat was lost during the round")
+        schedule = await bench.chain.schedule(bench.netuid, metagraph.block)
+        settings = await bench.chain.hyperparameters(bench.netuid, metagraph.block)
+        block = block_to_set(
+            schedule, last_update=me.last_update, rate_limit=settings.weights_rate_limit
+        )
+        if block is None:
+            return WeightsReport(problem="the chain takes no more weights in this epoch")
+        if block <= schedule.block:
+            break
         await bench.chain.wait_for_block(block)
+    owner = metagraph.find(metagraph.owner_hotkey)
     by_uid = {n.uid: scores[n.hotkey] for n in metagraph.neurons if n.hotkey in scores}
     return await set_weights(
         bench.chain,
@@ -185,12 +190,29 @@ async def set_weights_if_due(
         bench.netuid,
         me.uid,
         bench.subnet.weights(by_uid),
+        owner=None if owner is None else owner.uid,
         version_key=bench.settings.weights.version_key,
     )
 
 
+async def set_weights_at_last(
+    bench: Bench, moment: Moment, scores: Mapping[str, float]
+) -> WeightsReport:
+    """As above, however often the chain goes away meanwhile: nothing else can be done without."""
+    for pause in itertools.chain(RETRY_S, itertools.repeat(RETRY_S[-1])):
+        try:
+            return await set_weights_if_due(bench, moment, scores)
+        except ChainAway as error:
+            log.warning("%s; the weights will be tried again", error)
+        await asyncio.sleep(pause)
+    raise AssertionError("unreachable")
+
+
 async def run_round(bench: Bench, moment: Moment) -> dict[str, Any]:
-    """One round, in order. Returns the line it wrote into the journal."""
+    """One round, in order. Returns the line it wrote into the journal.
+
+    Once a round is remembered its line is written, whatever becomes of its weights.
+    """
     round = bench.ledger.next_round()
     order = hashlib.blake2b(round.to_bytes(8, "little"), key=bench.seed).digest()
     targets = sample(moment.metagraph.neurons, asker=bench.hotkey, seed=order)
@@ -198,19 +220,22 @@ async def run_round(bench: Bench, moment: Moment) -> dict[str, Any]:
     judged = await judge(bench.subnet, await ask(bench, tasks, targets))
     remember(bench, round, moment, judged)
     scores = standing(bench, targets)
-    weights = await set_weights_if_due(bench, moment, scores)
-    line = record(
-        round=round,
-        run=bench.ledger.run,
-        time=bench.clock(),
-        validator=bench.hotkey,
-        moment=moment,
-        tasks=tasks,
-        judged=judged,
-        scores=scores,
-        weights=weights,
-    )
-    bench.journal.append(line)
+    weights = WeightsReport(problem="the round was cut short before its weights")
+    try:
+        weights = await set_weights_at_last(bench, moment, scores)
+    finally:
+        line = record(
+            round=round,
+            run=bench.ledger.run,
+            time=bench.clock(),
+            validator=bench.hotkey,
+            moment=moment,
+            tasks=tasks,
+            judged=judged,
+            scores=scores,
+            weights=weights,
+        )
+        bench.journal.append(line)
     await bench.sinks.write(line)
     log.info(
         "round %d, block %d: %d of %d answered, weights %s",
@@ -218,6 +243,7 @@ async def run_round(bench: Bench, moment: Moment) -> dict[str, Any]:
         moment.metagraph.block,
         sum(item.reply.answer is not None for item in judged),
         len(judged),
-        weights.problem or ("read back" if weights.read_back else "set"),
+        weights.problem
+        or ("burned, " if weights.burned else "") + ("read back" if weights.read_back else "set"),
     )
     return line

@@ -1,20 +1,32 @@
 """Where copies of the round log go: Weights & Biases today. A sink can never stop a validator.
 
-Whatever a sink raises is logged once, and from then on that sink is left alone.
+Whatever a sink raises, and a sink that hangs, is logged once; from then on it is left alone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import queue
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from subnet.errors import MissingExtra
 
 log = logging.getLogger(__name__)
+
+OPEN_S = 60.0
+"""A sink that takes longer to open is not used."""
+WRITE_S = 15.0
+CLOSE_S = 3.0
+"""Little: a process that is asked to end is gone within 5 seconds."""
+
+T = TypeVar("T")
 
 
 class Sink(Protocol):
@@ -35,23 +47,33 @@ class Sinks:
     """All sinks of a validator, behind the one door that lets no failure through."""
 
     def __init__(self, sinks: tuple[Sink, ...] = ()) -> None:
-        self._sinks = list(sinks)
+        self._sinks = [(sink, _Hand()) for sink in sinks]
+
+    async def open(self, factory: Callable[[], Sink]) -> None:
+        """Take what `factory` makes; if it fails that is logged. Raises MissingExtra."""
+        hand = _Hand()
+        try:
+            self._sinks.append((await hand.do(factory, OPEN_S), hand))
+        except MissingExtra:
+            raise
+        except Exception:
+            log.exception("a sink could not be opened and is not used")
 
     async def write(self, line: Mapping[str, Any]) -> None:
         """Copy one line to every sink that still works."""
-        await self._each(lambda sink: sink.write(line))
+        await self._each(lambda sink: sink.write(line), WRITE_S)
 
     async def close(self) -> None:
         """Close every sink that still works."""
-        await self._each(lambda sink: sink.close())
+        await self._each(lambda sink: sink.close(), CLOSE_S)
 
-    async def _each(self, act: Callable[[Sink], None]) -> None:
-        for sink in tuple(self._sinks):
+    async def _each(self, act: Callable[[Sink], None], most_s: float) -> None:
+        for sink, hand in tuple(self._sinks):
             try:
-                await asyncio.to_thread(act, sink)
+                await hand.do(partial(act, sink), most_s)
             except Exception:
                 log.exception("sink %s failed and is not used any more", sink.name)
-                self._sinks.remove(sink)
+                self._sinks.remove((sink, hand))
 
 
 @asynccontextmanager
@@ -60,19 +82,48 @@ async def open_sinks(*factories: Callable[[], Sink]) -> AsyncIterator[Sinks]:
 
     Raises MissingExtra: a package the settings ask for is a setting to mend, not a failure.
     """
-    opened = []
+    sinks = Sinks()
     for factory in factories:
-        try:
-            opened.append(await asyncio.to_thread(factory))
-        except MissingExtra:
-            raise
-        except Exception:
-            log.exception("a sink could not be opened and is not used")
-    sinks = Sinks(tuple(opened))
+        await sinks.open(factory)
     try:
         yield sinks
     finally:
         await sinks.close()
+
+
+class _Hand:
+    """One sink's own thread: it is opened, written and closed by the same one, in order.
+
+    A daemon thread, not one of the loop's pool: a process cannot end while one of those hangs.
+    """
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="sink", daemon=True).start()
+
+    async def do(self, work: Callable[[], T], most_s: float) -> T:
+        """What `work` returns or raises; TimeoutError after `most_s` seconds."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def tell(outcome: Callable[[], None]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(lambda: None if done.done() else outcome())
+
+        def act() -> None:
+            try:
+                found = work()
+            except BaseException as error:
+                tell(partial(done.set_exception, error))
+            else:
+                tell(partial(done.set_result, found))
+
+        self._work.put(act)
+        return await asyncio.wait_for(done, most_s)
+
+    def _run(self) -> None:
+        while True:
+            self._work.get()()
 
 
 class WandbSink:

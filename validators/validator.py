@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from chain.client.chain import Chain
+from chain.errors import ChainAway
 from subnet.config import ValidatorSettings, open_hotkey
 from subnet.definition import load
 from subnet.errors import EngineAway, NotRegistered
@@ -58,7 +59,7 @@ async def _validate(settings: ValidatorSettings, clock: Callable[[], float]) -> 
             )
         )
         journal = stack.enter_context(Journal(folder / "journal.jsonl"))
-        secret = open_secret(folder / "secret", table.seed)
+        secret = open_secret(folder / "secret", table.seed, run=ledger.run)
         chain = await stack.enter_async_context(Chain.connect(settings.network.endpoint))
         limits = Limits(sockets=table.in_flight)
         dendrite = await stack.enter_async_context(
@@ -68,10 +69,10 @@ async def _validate(settings: ValidatorSettings, clock: Callable[[], float]) -> 
 
         opening = 0
         while True:
-            await take_seat(chain, settings.network, netuid, hotkey, wait=table.wait)
-            await _compare_hyperparameters(chain, settings)
-            seed = stream_seed(secret, ledger.run, opening)
             try:
+                await take_seat(chain, settings.network, netuid, hotkey, wait=table.wait)
+                await _compare_hyperparameters(chain, settings)
+                seed = stream_seed(secret, ledger.run, opening)
                 async with subnet.judge():
                     opening += 1
                     await run_rounds(
@@ -96,6 +97,11 @@ async def _validate(settings: ValidatorSettings, clock: Callable[[], float]) -> 
                 if opening == 0:
                     raise
                 log.error("%s; opening the judge's model again", error)
+                await asyncio.sleep(RETRY_S[0])
+            except ChainAway as error:
+                if opening == 0:
+                    raise
+                log.warning("%s", error)
                 await asyncio.sleep(RETRY_S[0])
 
 

@@ -44,6 +44,11 @@ STEEPNESS = 6
 SHORT_ANSWER = 8
 """Tokens: margins of a shorter answer are averaged as if it had this many."""
 
+NATS_A_TOKEN = 1.75
+"""Nats: what a token of an answer must carry to count as one. A text that goes on by itself, the
+prompt repeated or a list counted up, loses little because there is little to choose; so it is
+averaged over the few tokens' worth of choice that it holds."""
+
 END_MARGIN = 1.0
 """Nats: an answer that ends early must end where the seed said so, within this."""
 
@@ -128,16 +133,19 @@ def margins(
     )
 
 
-def score(margins: ArrayLike) -> float:
+def score(margins: ArrayLike, information: float = math.inf) -> float:
     """Return 0..1 for the margins of one answer's tokens: 1 if the seed was followed; 0 if empty.
 
     1 / (1 + (m / HALF_SCORE_MARGIN) ** STEEPNESS), m the mean of the margins clipped at
     `MARGIN_CLIP`. Flat near 0, so that other arithmetic costs an honest miner next to nothing.
+    With the `information` of the answer itself (nats, `seed_information` of its steps) the mean is
+    over no more tokens than `NATS_A_TOKEN` makes of it. No margins are always worth 1.
     """
     clipped = np.minimum(np.asarray(margins, dtype=np.float64), MARGIN_CLIP)
     if clipped.size == 0:
         return 0.0
-    mean = float(clipped.sum()) / max(clipped.size, SHORT_ANSWER)
+    tokens = min(max(clipped.size, SHORT_ANSWER), information / NATS_A_TOKEN)
+    mean = float(clipped.sum()) / max(tokens, 0.1)
     return 1.0 / (1.0 + (mean / HALF_SCORE_MARGIN) ** STEEPNESS)
 
 
@@ -170,11 +178,11 @@ def score_answer(
     measured = margins(steps, seed, hotkey, temperature)
     if len(steps) < length and measured[-1] > END_MARGIN:
         return 0.0
-    return score(measured)
+    return score(measured, seed_information(steps, temperature))
 
 
 def seed_information(steps: Sequence[Step], temperature: float) -> float:
-    """Return how many nats of choice the seed had along a reference answer.
+    """Return how many nats of choice the seed had along an answer.
 
     The sum over the steps of the entropy of softmax(top logprobs / temperature). Where it is
     small every seed prescribes the same text, so following the seed proves nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Awaitable
@@ -15,6 +16,11 @@ from subnet.cli import exits, output
 
 if TYPE_CHECKING:
     from subnet.config import Flags, Settings
+
+END_S = 4.0
+"""What is not over so long after a signal is cut off."""
+
+log = logging.getLogger(__name__)
 
 S_contra = TypeVar("S_contra", bound="Settings", contravariant=True)
 
@@ -56,6 +62,7 @@ def run(
     program: Program[S_contra], kind: type[S_contra], config: Path | None, flags: Flags
 ) -> None:
     """Read the settings and run until SIGTERM (exit 0) or Ctrl-C (exit 130)."""
+    from chain.errors import ChainAway
     from subnet.config import load
 
     output.log_to_stderr()
@@ -75,8 +82,23 @@ def run(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal, number)
-        await program(settings, stop=stop)
+        running = asyncio.ensure_future(program(settings, stop=stop))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not running.done():
+            await asyncio.wait([running], timeout=END_S)
+        if not running.done():
+            # Something that was told to end did not hear it: leaving the loop tells it once more.
+            log.warning("not everything ended in %g s; cut off", END_S)
+        else:
+            running.result()
         return received[0] if received else None
 
-    if asyncio.run(until_stopped()) is signal.SIGINT:
+    try:
+        stopped_by = asyncio.run(until_stopped())
+    except ChainAway as error:
+        advice = "see --network; a chain of your own starts with: subnet devnet"
+        raise ChainAway(error.endpoint, f"{error.reason}; {advice}") from error
+    if stopped_by is signal.SIGINT:
         raise typer.Exit(exits.INTERRUPTED)

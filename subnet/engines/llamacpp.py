@@ -44,7 +44,7 @@ UNSEEN = -100.0
 """Log-probability reported for such a token beyond that: as good as impossible, and finite."""
 
 _START_S = 120.0
-_STOP_S = 5.0
+_STOP_S = 1.0  # a model being loaded hears nothing; and there is nothing to lose
 _IDLE_CLOSE_S = 3.0  # the server closes idle connections after 5 s, at times under our request
 _LAST_BREATH_S = 0.2
 _PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
@@ -77,7 +77,7 @@ class LlamaEngine:
         allow_other_weights: bool = False,
         context: int = 1024,
         exact: bool = True,
-        waiting_limit: int = 16,
+        waiting_limit: int = 32,
         step_timeout_s: float = 60.0,
     ) -> AsyncIterator[LlamaEngine]:
         """Open the GGUF at `path` after checking its hash; prompt + answer fit `context` tokens.
@@ -317,7 +317,8 @@ class _Server:
                     await self._process.stdin.drain()
                 address = (await self._process.stdout.readline()).decode().strip()
                 if not address:
-                    await self._process.wait()
+                    if await self._process.wait() < 0:  # by a signal: no memory left, say
+                        raise EngineAway(self._obituary())
                     raise EngineRefused(f"cannot open {settings['path']}: {self._obituary()}")
         except TimeoutError as error:
             raise EngineAway(f"it did not start within {_START_S:g} s") from error

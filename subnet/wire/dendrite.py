@@ -259,6 +259,10 @@ class Dendrite:
                 answer = codec.decode(answer_type, received.body)
             except MalformedMessage as error:
                 failure, detail = Failure.MALFORMED, str(error)
+            except Exception as error:
+                # An author's validator may fail in any way; it fails on this one answer.
+                logger.exception("reading the answer of uid %d failed", target.uid)
+                failure, detail = Failure.MALFORMED, type(error).__name__
         return Reply(
             uid=target.uid,
             hotkey=target.hotkey,
@@ -324,7 +328,7 @@ def _refusal_of(received: _Received) -> str:
         clock = error.get("server_time_ns")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         words, clock = "no reason given", None
-    if isinstance(clock, int) and clock < 1 << 64:
+    if isinstance(clock, int) and 0 <= clock < 1 << 64:
         # Many miners naming the same gap mean that the clock here is wrong.
         words += f" (its clock minus ours: {(clock - received.nonce) / 1e9:+.1f} s)"
     return codec.sanitize(f"{received.status} {words}")

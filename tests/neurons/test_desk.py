@@ -14,7 +14,14 @@ from miners.desk import Desk
 from miners.serve import published_address
 from subnet.config import MinerSettings, load
 from subnet.definition import Miner, MinerOptions, Subnet
-from subnet.errors import Declined, EngineAway, EngineBusy, InvalidSetting, RequestRefused
+from subnet.errors import (
+    Declined,
+    EngineAway,
+    EngineBusy,
+    EngineRefused,
+    InvalidSetting,
+    RequestRefused,
+)
 from subnet.protocol import Answer, Challenge, Reply, Task
 from subnet.wire.auth import Caller
 
@@ -61,6 +68,8 @@ class Mortal(Subnet[Ask, Said]):
                 raise EngineAway("exit code -9")
             if challenge.text == "crowd":
                 raise EngineBusy(16)
+            if challenge.text == "long":
+                raise EngineRefused("2000 + 24 tokens do not fit the context of 1024")
             return Said(text=f"{challenge.text} {self.life}")
 
 
@@ -109,6 +118,14 @@ async def test_openings_that_fail_later_are_repeated() -> None:
 async def test_an_engine_that_never_opens_ends_the_process() -> None:
     with pytest.raises(EngineAway, match="no memory"):
         await Desk().keep_open(Mortal(fails=1), OPTIONS)
+
+
+async def test_what_the_engine_refuses_is_the_caller_s_mistake() -> None:
+    async with staffed(Mortal()) as desk:
+        with pytest.raises(RequestRefused, match="do not fit") as caught:
+            await desk.answer(Ask(text="long"), CALLER)
+        assert await desk.answer(Ask(text="a"), CALLER) == Said(text="a 1")
+    assert (caught.value.status, caught.value.code) == (400, "refused")
 
 
 async def test_a_busy_engine_is_said_so() -> None:

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 from bittensor_core import Keypair
+from pydantic import ValidationError
 
 from scoring.verify import seedlock
 from subnet.definition import Judgement, Miner, MinerOptions
-from subnet.errors import InvalidSetting
+from subnet.engines.base import Engine
+from subnet.errors import InvalidSetting, RequestRefused
 from subnet.protocol import Failure, Reply, Target, Task, Timing
-from subnet.templates.inference import Inference
+from subnet.templates.inference import Inference, definition
 from subnet.templates.inference.cheats import Canned, Flaky, Relay, open_miner
 from subnet.templates.inference.definition import (
     ANSWER_TOKENS,
@@ -78,6 +80,19 @@ async def test_prompts_are_short_and_answers_have_their_length(subnet: Inference
     assert len(answer.tokens) == len(answer.logprobs) <= ANSWER_TOKENS
 
 
+async def test_no_task_tells_the_next(subnet: Inference, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One generator for all tasks gives its state away, number by number, in what is asked."""
+    sources: list[random.Random] = []
+
+    def watched(source: random.Random) -> str:
+        sources.append(source)
+        return write_prompt(source)
+
+    monkeypatch.setattr(definition, "write_prompt", watched)
+    await draw(subnet, 3)
+    assert len({id(source) for source in sources}) == len(sources) >= 3
+
+
 async def test_a_task_to_which_the_seed_says_little_is_not_asked(
     subnet: Inference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +103,17 @@ async def test_a_task_to_which_the_seed_says_little_is_not_asked(
     (richer,) = await draw(subnet, 1)
     assert richer.challenge != first.challenge
     assert isinstance(richer.reference, float) and richer.reference > first.reference
+
+
+class Echo:
+    """Has only the tokenizer: says the prompt again, which the model would find likely."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def answer(self, challenge: Ask, caller: str) -> Tokens:
+        tokens = await self._engine.tokenize(challenge.prompt * 3)
+        return Tokens(tokens=tuple(tokens[: challenge.max_tokens]))
 
 
 async def compare(count: int) -> dict[str, list[float]]:
@@ -105,6 +131,7 @@ async def compare(count: int) -> dict[str, list[float]]:
             "downgraded": await scores(subnet, tasks, downgraded, HOTKEY["b"]),
             "canned": await scores(subnet, [*tasks, *tasks, *tasks], Canned(), HOTKEY["c"]),
             "relay": await scores(subnet, tasks, Relay(honest), HOTKEY["d"]),
+            "echo": await scores(subnet, tasks, Echo(subnet.engine), HOTKEY["e"]),
         }
 
 
@@ -120,6 +147,7 @@ async def test_only_the_honest_are_believed() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 async def test_honest_and_cheating_scores_never_overlap_over_thirty_prompts() -> None:
     assert_apart(await compare(30))
 
@@ -152,6 +180,29 @@ async def test_an_answer_cut_short_is_worth_nothing(subnet: Inference) -> None:
     assert await subnet.score(task, reply(HOTKEY["a"], cut)) == Judgement(
         0.0, "incomplete", {"tokens": 12}
     )
+
+
+async def test_a_prompt_no_honest_judge_would_send_is_not_read(subnet: Inference) -> None:
+    """A thousand characters can be a thousand tokens: eight seconds that others wait."""
+    ask = Ask(prompt="\u202e" * 300, seed="00" * 16)
+    with pytest.raises(RequestRefused, match="at most 80 tokens"):
+        await Honest(subnet.engine, HOTKEY["a"]).answer(ask, CALLER)
+
+
+@pytest.mark.parametrize("logprobs", ["NaN", "Infinity", "-1e999"])
+def test_a_log_probability_that_is_no_number_is_no_answer(logprobs: str) -> None:
+    with pytest.raises(ValidationError):
+        Tokens.model_validate_json(f'{{"tokens":[1],"logprobs":[{logprobs}]}}')
+
+
+async def test_tokens_that_end_in_the_middle_or_never_came_are_worth_nothing(
+    subnet: Inference,
+) -> None:
+    (task,) = await draw(subnet, 1)
+    end = subnet.engine.end_token
+    for tokens in ((end, *range(100, 123)), (*range(100, 111), end, end), tuple(range(100, 125))):
+        found = await subnet.score(task, reply(HOTKEY["a"], Tokens(tokens=tokens)))
+        assert (found.score, found.reason) == (0.0, "incomplete")
 
 
 async def test_flaky_answers_every_other_question_of_each_caller(subnet: Inference) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 import pytest
 
 from subnet.definition import Judgement, Miner, MinerOptions, Subnet
-from subnet.errors import EngineAway
+from subnet.errors import EngineAway, EngineRefused
 from subnet.protocol import Answer, Challenge, Failure, Reply, Task, Timing
-from validators.judge import JUDGE_FAILED, judge
+from validators.judge import ENGINE_REFUSED, JUDGE_FAILED, judge
 
 
 class Ask(Challenge):
@@ -38,6 +39,10 @@ class Fragile(Subnet[Ask, Said]):
         assert reply.answer is not None
         if reply.answer.text == "away":
             raise EngineAway("it died")
+        if reply.answer.text == "refused":
+            raise EngineRefused("a token id is not in 0..9")
+        if reply.answer.text == "ratio":
+            return Judgement(1.0, "fine", {"ratio": math.inf})
         if reply.answer.text == "grounds":
             return Judgement(0.5, "half", {"tokens": 3})
         return float(reply.answer.text)
@@ -70,11 +75,19 @@ async def test_every_failure_is_worth_nothing_and_says_why(failure: Failure) -> 
     assert await opinions(reply(None, failure)) == [(0.0, failure.value)]
 
 
-@pytest.mark.parametrize("text", ["poison", "nan", "inf", "-0.1", "1.1"])
+@pytest.mark.parametrize("text", ["poison", "nan", "inf", "-0.1", "1.1", "ratio"])
 async def test_an_answer_that_breaks_the_judge_costs_its_miner_only(text: str) -> None:
     assert await opinions(reply("1"), reply(text), reply("0.5")) == [
         (1.0, ""),
         (0.0, JUDGE_FAILED),
+        (0.5, ""),
+    ]
+
+
+async def test_what_the_judge_s_model_refuses_costs_its_miner_only() -> None:
+    assert await opinions(reply("1"), reply("refused"), reply("0.5")) == [
+        (1.0, ""),
+        (0.0, ENGINE_REFUSED),
         (0.5, ""),
     ]
 

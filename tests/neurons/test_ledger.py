@@ -143,6 +143,19 @@ def test_a_kill_between_or_inside_writes_keeps_the_last_round(path: Path) -> Non
             assert not ledger.was_asked((last + 1).to_bytes(8, "big"))
 
 
+def test_a_disk_that_fills_up_loses_the_round_at_hand_and_no_other(ledger: Ledger) -> None:
+    ledger._db.execute("PRAGMA max_page_count = 16")  # SQLite then says what it says of a full disk
+    outcomes = [Outcome(f"{'5' * 40}-{n}", 1.0, True) for n in range(20)]
+    with pytest.raises(StateError, match="the disk is full; make room and start again"):
+        for _ in range(1000):
+            last = ledger.next_round()
+            add(ledger, *outcomes, digests=tuple(b"%d-%032d" % (last, n) for n in range(50)))
+    assert ledger.next_round() == last > 1
+    ledger._db.execute("PRAGMA max_page_count = 1000000")
+    assert add(ledger, *outcomes) == last
+    assert {known.questions for known in ledger.evidence().values()} == {last}
+
+
 def test_one_process_at_a_time(ledger: Ledger, path: Path) -> None:
     with pytest.raises(StateError, match="in use"):
         open_ledger(path)

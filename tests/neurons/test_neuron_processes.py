@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,28 @@ import pytest
 from bittensor_core import Keypair, serialized_keypair_to_keyfile_data
 
 from chain.client import Chain
-from chain.client.calls import admin
+from chain.client.calls import Call, admin
 from chain.errors import ChainAway
 from chain.types import RAO_PER_TAO, Rao
 from subnet.cli import exits
 from subnet.cli.demo.cast import Cast, Player
 from subnet.cli.demo.founding import Founding
+from subnet.config import ValidatorSettings, load
+from subnet.definition import MinerOptions, Subnet
+from subnet.protocol import Answer, Challenge, Reply, Task
+from subnet.wire.dendrite import Dendrite
 from validators import journal
+from validators.journal import Journal
+from validators.ledger import Ledger
+from validators.loop import (
+    Bench,
+    next_moment,
+    run_round,
+    set_weights_at_last,
+    set_weights_if_due,
+)
+from validators.prompts.vault import Vault
+from validators.sinks import Sinks
 
 pytestmark = pytest.mark.model
 
@@ -162,6 +178,14 @@ async def test_a_hotkey_without_a_seat_ends_with_3_and_the_command_to_run(world:
     assert "subnets register --netuid 1" in last
 
 
+async def test_a_subnet_that_is_not_there_is_said_so_and_not_waited_for(world: World) -> None:
+    player(world, 2, "lost", "validator")
+    await world.neuron("lost", "validator", 99, validator_wait="true")
+    code = await asyncio.wait_for(world.processes.pop("lost").wait(), 60)
+    assert code == exits.USAGE, world.log("lost")
+    assert "there is no subnet 99" in world.log("lost").strip().splitlines()[-1]
+
+
 async def test_a_hotkey_without_a_seat_can_wait_for_one(world: World) -> None:
     player(world, 2, "patient", "miner")
     await world.neuron("patient", "miner", 1, miner_wait="true")
@@ -229,6 +253,106 @@ async def test_ask_judge_set_and_read_back_and_go_on_after_a_kill(world: World) 
     for name in ("honest", "canned"):
         assert await world.end(name) == 0
     assert "Traceback" not in "".join(world.log(name) for name in ("honest", "canned"))
+
+
+class Ask(Challenge):
+    number: int
+
+
+class Said(Answer):
+    number: int
+
+
+class Numbers(Subnet[Ask, Said]):
+    """Asks what nobody is there to answer."""
+
+    challenge, answer = Ask, Said
+
+    def tasks(self, seed: bytes) -> Iterator[Task[Ask]]:
+        return (Task(str(number), Ask(number=number)) for number in itertools.count())
+
+    async def score(self, task: Task[Ask], reply: Reply[Said]) -> float:
+        return 1.0
+
+    def miner(self, options: MinerOptions) -> AbstractAsyncContextManager[Any]:
+        return nullcontext()
+
+
+@asynccontextmanager
+async def bench_of(world: World, who: Player, chain: Chain, netuid: int) -> AsyncIterator[Bench]:
+    """A validator's bench without its process."""
+    subnet = Numbers()
+    with (
+        Ledger(world.folder / "ledger.sqlite", half_life_rounds=8, clock=lambda: 0.0) as ledger,
+        Journal(world.folder / "journal.jsonl") as book,
+    ):
+        async with Dendrite(who.hotkey, allow_private=True) as dendrite:
+            yield Bench(
+                settings=load(
+                    ValidatorSettings, environment={}, flags={"network": {"netuid": netuid}}
+                ),
+                keypair=who.hotkey,
+                chain=chain,
+                dendrite=dendrite,
+                subnet=subnet,
+                vault=Vault(subnet, seed=b"s", asked=ledger.was_asked),
+                ledger=ledger,
+                journal=book,
+                sinks=Sinks(),
+                seed=b"s",
+                clock=lambda: 0.0,
+            )
+
+
+async def test_weights_wait_for_their_block_and_go_to_nobody_who_was_not_judged(
+    world: World,
+) -> None:
+    """Seats change hands, the chain goes away, the validator is stopped: all while they wait."""
+    miner, validator = player(world, 2, "m", "miner"), player(world, 4, "v", "validator", stake=100)
+    async with (
+        founded(world, miner, validator) as (chain, netuid),
+        bench_of(world, validator, chain, netuid) as bench,
+    ):
+        await set_tempo(chain, netuid)
+        limit = admin("sudo_set_weights_set_rate_limit", netuid=netuid, weights_set_rate_limit=20)
+        await chain.submit(limit, Keypair.create_from_uri("//Alice"))
+        moment = await next_moment(bench, None)
+        scores = {miner.hotkey.ss58_address: 1.0}
+        before = await chain.metagraph(netuid)
+        owner, seat = before.find(before.owner_hotkey), _uid(before, miner)
+        assert owner is not None
+        report = await set_weights_if_due(bench, moment, scores)
+        while report.block is None:  # the first epoch's permits may leave no block for it
+            moment = await next_moment(bench, (moment.schedule.epochs, moment.part))
+            report = await set_weights_if_due(bench, moment, scores)
+        assert (report.meant, report.burned) == ({seat: 65535}, False)
+
+        waiting = asyncio.create_task(set_weights_at_last(bench, moment, scores))
+        heir = Keypair.create_from_uri("//heir").ss58_address
+        swap = {"hotkey": miner.hotkey.ss58_address, "new_hotkey": heir, "netuid": netuid}
+        await chain.submit(Call("SubtensorModule", "swap_hotkey", swap), miner.coldkey)
+        assert not waiting.done()
+        await world.end("chain", signal.SIGKILL)
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        await world.start_chain()
+        while (report := await waiting).block is None:
+            moment = await next_moment(bench, (moment.schedule.epochs, moment.part))
+            waiting = asyncio.create_task(set_weights_at_last(bench, moment, scores))
+        assert (await chain.metagraph(netuid)).neurons[seat].hotkey == heir
+        assert (report.meant, report.burned) == ({owner.uid: 65535}, True)
+        assert report.read_back is True
+
+        stopped = asyncio.create_task(run_round(bench, moment))
+        while bench.ledger.next_round() == 1:
+            await asyncio.sleep(0)
+        stopped.cancel()
+        await asyncio.wait([stopped])
+        # The SDK's close() can hang, before Python 3.12, when a frame comes in at that moment.
+        await asyncio.sleep(0.5)
+        (line,) = journal.read(bench.journal.path)
+    assert (line["round"], line["weights"]["set"]) == (1, False)
+    assert line["weights"]["problem"] == "the round was cut short before its weights"
 
 
 @pytest.mark.slow

@@ -105,6 +105,9 @@ def test_another_process_s_settings_are_known_and_left_alone(file: Path) -> None
         ("SUBNET_NETWORK_CHAIN", "mainnet"),
         ("SUBNET_NETWORK_NETUID", "0"),
         ("SUBNET_WEIGHTS_HALF_LIFE_ROUNDS", "0"),
+        ("SUBNET_MINER_MIN_STAKE", "inf"),
+        ("SUBNET_MINER_REFRESH_S", "nan"),
+        ("SUBNET_MINER_MODEL_FILE", "no-such-model.gguf"),
     ],
 )
 def test_bad_values_name_their_source(file: Path, variable: str, value: str) -> None:
@@ -178,9 +181,11 @@ def test_state_lies_apart_for_each_hotkey(tmp_path: Path) -> None:
         folder(netuid="3"),
         folder(wallet="w"),
         folder(hotkey="h"),
+        folder(wallet="a-b", hotkey="c"),
+        folder(wallet="a", hotkey="b-c"),
         folder(chain="ws://127.0.0.1:1"),
     }
-    assert len(folders) == 6
+    assert len(folders) == 8
     assert all(path.is_relative_to(tmp_path) for path in folders)
 
 

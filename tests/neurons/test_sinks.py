@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -61,6 +63,37 @@ async def test_a_broken_sink_is_logged_once_and_left_alone(
     ]
 
 
+HANGING = """
+import asyncio, sys, threading
+from validators import sinks
+sinks.OPEN_S = sinks.WRITE_S = sinks.CLOSE_S = 0.1
+
+class Hanging:
+    name = "hanging"
+    def write(self, line):
+        threading.Event().wait()
+    def close(self):
+        threading.Event().wait()
+
+async def main():
+    for lines in (0, 2):
+        async with sinks.open_sinks(Hanging, threading.Event().wait) as opened:
+            for _ in range(lines):
+                await opened.write({})
+asyncio.run(main())
+sys.stdout.write("ended")
+"""
+
+
+def test_a_sink_that_hangs_holds_nothing_up_and_lets_the_process_end() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "ended"
+    assert done.stderr.count("sink hanging failed and is not used any more") == 2
+    assert done.stderr.count("a sink could not be opened") == 2
+
+
 async def test_a_sink_that_cannot_open_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> Memory:
         raise RuntimeError("no such project")
@@ -93,7 +126,9 @@ async def test_an_offline_run_can_be_read_back(
             await sinks.write({**LINE, "round": 2, "scores": {"5Miner": 0.5}})
     assert caplog.text == ""
     (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
-    history = read_history(path)
+    # wandb's own process writes the file, a moment after close() has returned.
+    while len(history := read_history(path)) < 2:
+        await asyncio.sleep(0.1)
     assert [(row["_step"], row["score/5Miner"]) for row in history] == [(1, 0.75), (2, 0.5)]
     assert (history[0]["block"], history[0]["answered"]) == (40, 1)
     assert history[0]["weights/read_back"] == 1.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
@@ -104,23 +106,63 @@ async def test_a_definition_that_runs_dry_is_named() -> None:
         await ending.take(1)
 
 
+@pytest.mark.parametrize("kind", [Dice, SlowDice])
+async def test_a_stream_that_broke_off_is_followed_by_another(
+    kind: type[Dice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault = Vault(kind(10**9), seed=b"s", asked=never)
+    before = await vault.take(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(random.Random, "randrange", lambda self, sides: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await vault.take(1)
+    after = await vault.take(3)
+    assert len({task.id for task in (*before, *after)}) == 6
+
+
 def test_the_secret_is_drawn_once_and_kept_to_oneself(tmp_path: Path) -> None:
     path = tmp_path / "secret"
-    secret = open_secret(path, None)
-    assert open_secret(path, None) == secret
-    assert open_secret(tmp_path / "other", None) != secret
+    secret = open_secret(path, None, run=1)
+    assert open_secret(path, None, run=2) == secret
+    assert open_secret(tmp_path / "other", None, run=2) != secret
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["other", "secret"]
+
+
+def test_a_secret_that_outlived_its_ledger_is_not_used_again(tmp_path: Path) -> None:
+    """The ledger is what knows which questions were asked; its runs begin again with it."""
+    path = tmp_path / "secret"
+    before = open_secret(path, None, run=7)
+    assert open_secret(path, None, run=1) != before
 
 
 def test_a_given_secret_is_not_written_down(tmp_path: Path) -> None:
-    assert open_secret(tmp_path / "secret", "given once") == open_secret(tmp_path, "given once")
+    given = {open_secret(tmp_path / "secret", "given once", run=run) for run in (1, 2)}
+    assert len(given) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_that_cannot_be_written_leaves_nothing_behind_that_stops_the_next_start(
+    tmp_path: Path,
+) -> None:
+    script = (
+        "import resource, sys; from pathlib import Path\n"
+        "from validators.prompts.secret import open_secret\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "open_secret(Path(sys.argv[1]), None, run=1)"
+    )
+    path = tmp_path / "secret"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
+    )
+    assert "StateError" in done.stderr and "File too large" in done.stderr
+    assert len(open_secret(path, None, run=2)) == 32
 
 
 def test_a_damaged_secret_is_said(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"short")
     with pytest.raises(StateError, match="remove it"):
-        open_secret(tmp_path / "secret", None)
+        open_secret(tmp_path / "secret", None, run=2)
 
 
 def test_every_start_and_every_judge_has_its_own_stream() -> None:

@@ -156,6 +156,22 @@ def test_score_forgives_arithmetic_and_not_cheating() -> None:
     assert seedlock.score([0.43] * 24) < 0.01  # the best counting text
 
 
+def test_little_margin_is_much_where_there_was_little_to_choose() -> None:
+    """The prompt repeated, as measured: 1.5 nats lost, on a way that offered 10.7."""
+    margins = [1.5] + [0.0] * 23
+    assert seedlock.score(margins) > 0.97
+    assert seedlock.score(margins, 10.7) < 0.05
+    assert seedlock.score(margins, 39.0) > 0.96  # an honest answer's way, other arithmetic
+    assert seedlock.score([0.0] * 24, 0.0) == 1.0  # who followed the seed owes nobody a choice
+    assert seedlock.score([0.5] * 24, 0.0) == pytest.approx(0.0, abs=1e-9)
+
+
+@given(st.lists(st.floats(0.0, 50.0), min_size=1, max_size=40), st.floats(0.0, 100.0))
+def test_less_to_choose_never_scores_more(margins: list[float], information: float) -> None:
+    scores = [seedlock.score(margins, nats) for nats in (information, information + 1, math.inf)]
+    assert scores == sorted(scores)
+
+
 def test_an_honest_answer_scores_one_and_under_another_lock_nothing() -> None:
     rng = np.random.default_rng(1)
     for trial in range(50):

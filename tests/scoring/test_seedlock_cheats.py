@@ -19,6 +19,7 @@ async def test_honest_answers_score_one_and_cheats_nothing() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 async def test_thirty_prompts_without_overlap() -> None:
     async with Bench.open() as bench:
         judged = await measure(bench, 30, 1, list(KINDS))
@@ -26,9 +27,6 @@ async def test_thirty_prompts_without_overlap() -> None:
     assert all(row.margins.max() == 0.0 for row in judged["honest"])
     assert set(scores.pop("honest")) == {1.0}
     other = scores.pop("other_arithmetic")
-    # Runs the whole model and only ignores the seed: where one token is nearly sure, so is it.
-    likeliest = scores.pop("likeliest")
     assert sum(other) / len(other) > 0.95
-    assert sum(likeliest) / len(likeliest) < 0.2
     for kind, cheating in scores.items():
         assert max(cheating) < 0.1 < 0.3 < min(other), kind

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import pytest
 from bittensor import http_auth
 from bittensor_core import CRYPTO_ED25519, Keypair
+from pydantic import field_validator
 
-from subnet.protocol import Failure, Reply, Target
+from subnet.protocol import Answer, Failure, Reply, Target
 from subnet.wire import auth
 from subnet.wire.auth import Caller
 from subnet.wire.dendrite import Dendrite
@@ -471,6 +472,36 @@ async def test_the_miner_that_refuses_in_terminal_codes_is_quoted_harmlessly() -
         reply = await ask_one(target)
     assert reply.detail.isprintable()
     assert len(reply.detail) < 200
+
+
+@pytest.mark.parametrize("clock", ["-1" + "0" * 400, "1" + "0" * 400, "1e999", "NaN", '"noon"'])
+async def test_the_miner_with_an_impossible_clock_costs_only_its_own_reply(clock: str) -> None:
+    async def miner(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        words = f'{{"error": "stale", "message": "late", "server_time_ns": {clock}}}'
+        writer.write(response(401, words.encode(), {}))
+
+    async with mining(miner) as target:
+        reply = await ask_one(target)
+    assert (reply.failure, reply.detail) == (Failure.REFUSED, "401 stale: late")
+
+
+class Figure(Answer):
+    value: float
+
+    @field_validator("value")
+    @classmethod
+    def _inverse(cls, value: float) -> float:
+        return 1 / value
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999", "0"])
+async def test_the_miner_with_a_number_that_is_none_has_answered_nothing(value: str) -> None:
+    async def miner(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(signed_response(asked, body=b'{"value":%s}' % value.encode()))
+
+    async with mining(miner) as target, Dendrite(VALIDATOR, allow_private=True) as dendrite:
+        [reply] = await dendrite.ask([target], "/echo", QUESTION, Figure, timeout_s=10)
+    assert (reply.failure, reply.signed) == (Failure.MALFORMED, True)
 
 
 async def test_a_miner_that_is_not_there_is_unreachable() -> None:

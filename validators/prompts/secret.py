@@ -14,22 +14,34 @@ from subnet.errors import StateError
 SECRET_BYTES = 32
 
 
-def open_secret(path: Path, given: str | None) -> bytes:
-    """32 secret bytes: made of `given` if there is one, else read from `path`, else drawn once."""
+def open_secret(path: Path, given: str | None, *, run: int) -> bytes:
+    """32 secret bytes: made of `given` if there is one, else read from `path`, else drawn once.
+
+    `run` numbers the validator's starts. A secret that is there at the first one outlived its
+    ledger, and would ask everything again that only the ledger knew of: it is replaced.
+    """
     if given is not None:
         return hashlib.blake2b(given.encode(), digest_size=SECRET_BYTES).digest()
     try:
-        try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
-                new.write(os.urandom(SECRET_BYTES))
-        except FileExistsError:
-            pass
+        if run == 1 or not path.exists():
+            _draw(path)
         secret = path.read_bytes()
     except OSError as error:
-        raise StateError(path, error.strerror or str(error)) from error
+        raise StateError.of(path, error) from error
     if len(secret) != SECRET_BYTES:
         raise StateError(path, "not a secret of 32 bytes; remove it to have another one drawn")
     return secret
+
+
+def _draw(path: Path) -> None:
+    """Put a new secret at `path`, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
+        new.write(os.urandom(SECRET_BYTES))
+        new.flush()
+        os.fsync(new.fileno())
+    os.replace(partial, path)
 
 
 def stream_seed(secret: bytes, run: int, opening: int) -> bytes:

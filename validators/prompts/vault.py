@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Generic
 
 from subnet.definition import Subnet
@@ -35,8 +35,11 @@ class Vault(Generic[C, A]):
     def __init__(
         self, subnet: Subnet[C, A], *, seed: bytes, asked: Callable[[bytes], bool]
     ) -> None:
+        self._subnet = subnet
         self._name = type(subnet).__name__
-        self._tasks = subnet.tasks(seed)
+        self._seed = seed
+        self._streams = 0
+        self._tasks: Iterator[Task[C]] | AsyncIterator[Task[C]] = subnet.tasks(seed)
         self._asked = asked
         self._taken: set[bytes] = set()
         self._ready: list[Task[C]] = []
@@ -63,10 +66,19 @@ class Vault(Generic[C, A]):
         raise DefinitionError(self._name, f"tasks() repeated itself {REPEATS_ALLOWED} times")
 
     async def _next(self) -> Task[C]:
-        if isinstance(self._tasks, AsyncIterator):
-            task = await anext(self._tasks, None)
-        else:
-            task = next(self._tasks, None)
+        try:
+            if isinstance(self._tasks, AsyncIterator):
+                task = await anext(self._tasks, None)
+            else:
+                task = next(self._tasks, None)
+        except Exception:
+            # A generator that raised is over for good; whoever asks again needs another stream.
+            self._streams += 1
+            place = self._streams.to_bytes(8, "little")
+            self._tasks = self._subnet.tasks(
+                hashlib.blake2b(self._seed + place, digest_size=32).digest()
+            )
+            raise
         if task is None:
             raise DefinitionError(self._name, "tasks() ended; it must go on forever")
         return task

@@ -8,6 +8,8 @@ lost to what the seed prescribes. What a miner says about itself is recorded, ne
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -25,6 +27,7 @@ from subnet.definition import Judgement, Miner, MinerOptions, Subnet
 from subnet.engines.base import Engine, Step
 from subnet.engines.llamacpp import LlamaEngine
 from subnet.engines.models import SMOLLM2_135M, get_model
+from subnet.errors import RequestRefused
 from subnet.protocol import Answer, Challenge, Reply, Task
 from subnet.templates.inference.prompts import write_prompt
 
@@ -80,8 +83,10 @@ class Inference(Subnet[Ask, Tokens]):
 
     async def tasks(self, seed: bytes) -> AsyncIterator[Task[Ask]]:
         """Prompts to which the seed has much to say: where it has not, answers prove nothing."""
-        source = random.Random(seed)
-        while True:
+        for number in itertools.count():
+            # Each task has a source of its own. One for all could be worked out from the tasks
+            # that were asked, which show what it drew, and would then tell those to come.
+            source = random.Random(hashlib.blake2b(seed + number.to_bytes(8, "little")).digest())
             ask = Ask(prompt=write_prompt(source), seed=source.randbytes(SEED_BYTES).hex())
             prompt = await self.engine.chat(ask.prompt)
             if len(prompt) > PROMPT_TOKENS:
@@ -172,5 +177,8 @@ class Honest:
             return token
 
         prompt = await self._engine.chat(challenge.prompt)
+        if len(prompt) > PROMPT_TOKENS:
+            # No honest judge asks this; reading it would make everybody behind it late.
+            raise RequestRefused(400, "prompt_too_long", f"at most {PROMPT_TOKENS} tokens are read")
         tokens = await self._engine.sample(prompt, challenge.max_tokens, pick)
         return Tokens(tokens=tuple(tokens), logprobs=tuple(reported))
