@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from chain.devnet.clock import ChainClock
-from chain.devnet.engine import BuiltBlock, Engine
+from chain.devnet.engine import BuiltBlock, Cheat, Engine
 from chain.devnet.pool import Pool
 from chain.devnet.store import Block, Store
 from chain.types import blake2_256
@@ -53,6 +53,14 @@ class Author:
         timestamp_ms = self._clock.stamp(self._store.head.timestamp_ms)
         built = self._build((), timestamp_ms)
         return self._keep(built, timestamp_ms, {**built.changes, **changes})
+
+    def make_cheating(self, cheat: Cheat) -> Block:
+        """Store a block without extrinsics, in which `cheat` is done. Raises DispatchError."""
+        timestamp_ms = self._clock.stamp(self._store.head.timestamp_ms)
+        head = self._store.head
+        state = self._store.state(head)
+        built = self._engine.cheat_block(state, head.header, cheat, timestamp_ms)
+        return self._keep(built, timestamp_ms, built.changes)
 
     def _keep(
         self, built: BuiltBlock, timestamp_ms: int, changes: Mapping[bytes, bytes | None]

@@ -2,14 +2,16 @@
 
 Memory holds the whole chain; the file is its log, read once at the start. A killed process loses
 at most the block it was writing (a power cut may lose the last few). One process at a time.
+A dump of a chain is the bytes of such a file.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from chain.devnet.engine import Header
 from chain.errors import ChainError
@@ -17,7 +19,7 @@ from chain.scale import Reader, compact
 
 __all__ = ["Database", "DatabaseUnusable"]
 
-SCHEMA = 1
+SCHEMA = 2
 APPLICATION_ID = 0x5B7E7DB1  # SQLite's mark of whose file it is
 
 _TABLES = """
@@ -30,9 +32,14 @@ CREATE TABLE kv (
     block INTEGER NOT NULL, key BLOB NOT NULL, value BLOB, PRIMARY KEY (block, key)
 ) WITHOUT ROWID;
 CREATE TABLE snapshots (number INTEGER PRIMARY KEY, block INTEGER NOT NULL, offset_ms INTEGER);
-CREATE TABLE clock (id INTEGER PRIMARY KEY CHECK (id = 0), offset_ms INTEGER NOT NULL);
-INSERT INTO clock VALUES (0, 0);
+CREATE TABLE node (
+    id INTEGER PRIMARY KEY CHECK (id = 0), offset_ms INTEGER NOT NULL, oldest_state INTEGER NOT NULL
+);
+INSERT INTO node VALUES (0, 0, 0);
 """
+MEMORY = Path(":memory:")
+_WAL_MARKS = slice(18, 20)
+"""Where a file says that it has a write-ahead log, which a database in memory cannot have."""
 
 Record = tuple[Header, bytes, tuple[bytes, ...], int]
 """Header, hash, extrinsics, timestamp in ms."""
@@ -50,20 +57,36 @@ class DatabaseUnusable(ChainError):
 class Database:
     """An open database file, locked against other processes until `close`."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create `path`. Raises DatabaseUnusable."""
+    def __init__(self, path: Path, dump: bytes | None = None) -> None:
+        """Open or create `path`. Raises DatabaseUnusable.
+
+        With a `dump`, hold that chain in memory; `path` only says where it came from.
+        """
         self.path = path
         with self._explained():
-            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection = sqlite3.connect(
+                path if dump is None else MEMORY, isolation_level=None
+            )
         try:
             with self._explained():
+                if dump is not None:
+                    data = bytearray(dump)
+                    data[_WAL_MARKS] = b"\x01\x01"
+                    self._connection.deserialize(data)
                 self._prepare()
         except BaseException:
             self._connection.close()
             raise
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _prepare(self) -> None:
         execute = self._connection.execute
+        execute("PRAGMA trusted_schema=OFF")
         execute("PRAGMA locking_mode=EXCLUSIVE")
         execute("PRAGMA busy_timeout=0")
         execute("PRAGMA journal_mode=WAL")
@@ -102,6 +125,16 @@ class Database:
                 "made with another runtime or other settings; name another file",
             )
 
+    def metadata_digest(self) -> bytes:
+        """What the genesis block says of the runtime: its extrinsics root."""
+        with self._explained():
+            row = self._connection.execute(
+                "SELECT extrinsics_root FROM blocks WHERE number=0"
+            ).fetchone()
+        if row is None:
+            raise DatabaseUnusable(self.path, "holds no chain")
+        return bytes(row[0])
+
     def load(self) -> Iterator[tuple[Record, dict[bytes, bytes | None]]]:
         """All blocks from genesis on, each with its changes."""
         with self._explained():
@@ -122,8 +155,18 @@ class Database:
                 yield (header, block_hash, _split(body), timestamp), changes
                 parent = block_hash
 
-    def append(self, record: Record, changes: Mapping[bytes, bytes | None]) -> None:
-        """Write one block, whole or not at all."""
+    def append(
+        self,
+        record: Record,
+        changes: Mapping[bytes, bytes | None],
+        discarded: Iterable[tuple[int, bytes]] = (),
+        oldest_state: int = 0,
+    ) -> None:
+        """Write one block, whole or not at all.
+
+        `discarded` are the (block, key) whose value nobody can ask for any more, now that the
+        state after `oldest_state` is the oldest that is kept.
+        """
         header, block_hash, body, timestamp_ms = record
         with self._transaction() as connection:
             connection.execute(
@@ -142,6 +185,26 @@ class Database:
                 "INSERT INTO kv VALUES (?, ?, ?)",
                 ((header.number, key, value) for key, value in changes.items()),
             )
+            if oldest_state:
+                connection.executemany("DELETE FROM kv WHERE block=? AND key=?", discarded)
+                connection.execute("UPDATE node SET oldest_state=?", (oldest_state,))
+
+    def oldest_state(self) -> int:
+        """The first block whose state is kept."""
+        with self._explained():
+            (number,) = self._connection.execute("SELECT oldest_state FROM node").fetchone()
+        return int(number)
+
+    def dump(self) -> bytes:
+        """The whole file, as it would be after `close`."""
+        with self._explained(), contextlib.closing(sqlite3.connect(MEMORY)) as copy:
+            self._connection.backup(copy)
+            return copy.serialize()
+
+    def replace(self, other: Database) -> None:
+        """Hold what `other` holds, whole or not at all."""
+        with self._explained():
+            other._connection.backup(self._connection)
 
     def revert(self, block: int, snapshot: int, offset_ms: int) -> None:
         """Drop the blocks after `block` and the snapshots after `snapshot`; set the clock back."""
@@ -149,7 +212,7 @@ class Database:
             connection.execute("DELETE FROM kv WHERE block>?", (block,))
             connection.execute("DELETE FROM blocks WHERE number>?", (block,))
             connection.execute("DELETE FROM snapshots WHERE number>?", (snapshot,))
-            connection.execute("UPDATE clock SET offset_ms=?", (offset_ms,))
+            connection.execute("UPDATE node SET offset_ms=?", (offset_ms,))
 
     def put_snapshot(self, number: int, block: int, offset_ms: int) -> None:
         """Remember a snapshot."""
@@ -164,13 +227,13 @@ class Database:
     def offset_ms(self) -> int:
         """The clock's offset, 0 at first."""
         with self._explained():
-            (offset,) = self._connection.execute("SELECT offset_ms FROM clock").fetchone()
+            (offset,) = self._connection.execute("SELECT offset_ms FROM node").fetchone()
         return int(offset)
 
     def put_offset(self, offset_ms: int) -> None:
         """Remember the clock's offset."""
         with self._transaction() as connection:
-            connection.execute("UPDATE clock SET offset_ms=?", (offset_ms,))
+            connection.execute("UPDATE node SET offset_ms=?", (offset_ms,))
 
     def close(self) -> None:
         """Release the file."""

@@ -2,8 +2,9 @@
 
 A runtime's state is only bytes -> bytes under the real Substrate storage keys; everything else
 (pallets, calls, fees, epochs) stays behind this protocol. An engine holds no chain state: the same
-arguments give the same answer. Errors that cross it are `InvalidTransaction`, `UnknownApi` and
-`ScaleError` of `chain.errors`; any other exception is a bug of the engine.
+arguments give the same answer. Errors that cross it are `InvalidTransaction`, `UnknownApi`,
+`ScaleError` and, for cheats, `DispatchError` of `chain.errors`; any other exception is a bug of the
+engine.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ from chain.types import blake2_256
 
 __all__ = [
     "BuiltBlock",
+    "Cheat",
     "Engine",
     "Header",
+    "Impersonate",
+    "RevealWeights",
     "RuntimeVersion",
+    "SetBalance",
     "StateReader",
     "Validity",
     "nonce_tag",
@@ -111,6 +116,37 @@ class RuntimeVersion:
     system_version: int
 
 
+@dataclass(frozen=True, slots=True)
+class SetBalance:
+    """Give `account` this much free balance, making or destroying what that takes."""
+
+    account: bytes
+    rao: int
+
+
+@dataclass(frozen=True, slots=True)
+class Impersonate:
+    """Take extrinsics of `account` signed with 64 zero bytes, or no longer."""
+
+    account: bytes
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RevealWeights:
+    """Open the oldest sealed commit of `hotkey`, as if these weights had been in it."""
+
+    netuid: int
+    mecid: int
+    hotkey: bytes
+    uids: tuple[int, ...]
+    weights: tuple[int, ...]
+
+
+Cheat = SetBalance | Impersonate | RevealWeights
+"""What only the master of a development chain may do, and only an engine knows how to."""
+
+
 class Engine(Protocol):
     """A runtime as the node sees it."""
 
@@ -142,6 +178,14 @@ class Engine(Protocol):
         """The block after `parent`: hooks, inherents, then the candidates in order.
 
         `state` is that after `parent`. Candidates that cannot go in are named in `rejected`.
+        """
+
+    def cheat_block(
+        self, state: StateReader, parent: Header, cheat: Cheat, timestamp_ms: int
+    ) -> BuiltBlock:
+        """The block after `parent`, without extrinsics, in which `cheat` is done.
+
+        Raises DispatchError when the runtime's own rules forbid it.
         """
 
 

@@ -20,8 +20,8 @@ from typing import Self
 
 from chain.devnet.author import Author
 from chain.devnet.clock import ChainClock, wall_ms
-from chain.devnet.database import Database
-from chain.devnet.engine import Engine, Header, StateReader, state_root
+from chain.devnet.database import Database, DatabaseUnusable
+from chain.devnet.engine import Cheat, Engine, Header, StateReader, state_root
 from chain.devnet.pool import Limits, Pool, Status
 from chain.devnet.schedule import Interval, Schedule, Ticker
 from chain.devnet.store import Block, Snapshot, Store
@@ -39,10 +39,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """What a node is told at its start. `wall` is its clock, in ms since 1970."""
+    """What a node is told at its start. `wall` is its clock, in ms since 1970.
+
+    `load` is a dump to begin with; `keep` is how many states before the head's are kept, or all.
+    """
 
     schedule: Schedule = field(default_factory=Interval)
     database: Path | None = None
+    load: Path | None = None
+    keep: int | None = None
     chain_name: str = "Bittensor devnet"
     limits: Limits = field(default_factory=Limits)
     wall: Callable[[], int] = wall_ms
@@ -54,9 +59,49 @@ def genesis_block(engine: Engine, state: Mapping[bytes, bytes]) -> Block:
     Clients cache metadata on disk by genesis hash and spec version: another metadata under the
     same hash would make them decode with the old one.
     """
-    metadata = engine.metadata(14) + engine.metadata(15)
-    header = Header(bytes(32), 0, state_root(bytes(32), state), blake2_256(metadata))
+    header = Header(bytes(32), 0, state_root(bytes(32), state), metadata_digest(engine))
     return Block(header, header.hash(), (), 0)
+
+
+def metadata_digest(engine: Engine) -> bytes:
+    """What genesis blocks of `engine` have in the place of their extrinsics root."""
+    return blake2_256(engine.metadata(14) + engine.metadata(15))
+
+
+def _open(engine: Engine, config: NodeConfig) -> tuple[Store, int]:
+    """The chain to go on with, and its clock's offset in ms."""
+    state = engine.genesis()
+    if config.database is None:
+        store = Store.open(genesis_block(engine, state), state, keep=config.keep)
+        return store, 0 if config.load is None else _load(engine, store, config.load)
+    database = Database(config.database)
+    try:
+        is_new = database.is_empty()
+        if config.load is not None and not is_new:
+            raise DatabaseUnusable(
+                config.database, "holds a chain already; load a dump into a file of its own"
+            )
+        store = Store.open(genesis_block(engine, state), state, database, config.keep)
+        if config.load is not None:
+            return store, _load(engine, store, config.load)
+        return store, database.offset_ms()
+    except BaseException:
+        database.close()
+        raise
+
+
+def _load(engine: Engine, store: Store, source: Path, dump: bytes | None = None) -> int:
+    """Make `store` the chain in `source`; returns its clock's offset in ms."""
+    if dump is None:
+        try:
+            dump = source.read_bytes()
+        except OSError as error:
+            raise DatabaseUnusable(source, error.strerror or str(error)) from error
+    with Database(source, dump) as database:
+        if database.metadata_digest() != metadata_digest(engine):
+            raise DatabaseUnusable(source, "was made with another runtime, or another block time")
+        store.replace(database)
+        return database.offset_ms()
 
 
 class Node:
@@ -66,16 +111,7 @@ class Node:
         """Make or reload the chain. Raises DatabaseUnusable."""
         self.config = config or NodeConfig()
         self.engine = engine
-        state = engine.genesis()
-        path = self.config.database
-        database = None if path is None else Database(path)
-        try:
-            self.store = Store.open(genesis_block(engine, state), state, database)
-            offset_ms = 0 if database is None else database.offset_ms()
-        except BaseException:
-            if database is not None:
-                database.close()
-            raise
+        self.store, offset_ms = _open(engine, self.config)
         self.clock = ChainClock(self.config.wall, offset_ms)
         self.pool = Pool(engine, self._tell, self.config.limits)
         self.finalized = self.store.head
@@ -189,7 +225,13 @@ class Node:
 
     def set_storage(self, changes: Mapping[bytes, bytes | None]) -> Block:
         """Make a block without extrinsics, in whose state `changes` hold; None deletes a key."""
-        block = self._author.make_with(changes)
+        return self._show(self._author.make_with(changes))
+
+    def cheat(self, cheat: Cheat) -> Block:
+        """Make a block without extrinsics in which `cheat` is done. Raises DispatchError."""
+        return self._show(self._author.make_cheating(cheat))
+
+    def _show(self, block: Block) -> Block:
         self._announce(block)
         self._finalize_later()
         return block
@@ -269,11 +311,24 @@ class Node:
     def revert(self, number: int) -> Block:
         """Return to snapshot `number`: later blocks, the pool and watchers are gone."""
         snapshot = self.store.revert(number)
+        return self._begin_again(snapshot.offset_ms, min(self.finalized.number, self.head.number))
+
+    def dump(self) -> bytes:
+        """The whole chain and its clock; also a file that `NodeConfig.database` can name."""
+        return self.store.dump(self.clock.offset_ms)
+
+    def load(self, dump: bytes) -> Block:
+        """Become the chain in `dump`; the pool and watchers are gone. Raises DatabaseUnusable."""
+        offset_ms = _load(self.engine, self.store, Path("the dump"), dump)
+        return self._begin_again(offset_ms, self.head.number)
+
+    def _begin_again(self, offset_ms: int, finalized: int) -> Block:
         self._cancel_timers()
-        self.clock.reset(snapshot.offset_ms)
+        self.clock.reset(offset_ms)
         self.pool.clear()
         self._watched.clear()
-        if self.finalized.number > self.head.number:
-            self.finalized = self.head
+        last = self.store.find_number(finalized)
+        assert last is not None, "no height above the head's is asked for"
+        self.finalized = last
         self.reverts.publish(self.head)
         return self.head

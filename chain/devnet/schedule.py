@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Instant", "Interval", "Manual", "Schedule", "Ticker"]
+__all__ = ["Instant", "Interval", "Manual", "Schedule", "Ticker", "schedule"]
 
 BREATH_S = 0.01
 """Left to everything else between two blocks when blocks take longer than the interval."""
@@ -39,6 +39,20 @@ class Manual:
 
 
 Schedule = Interval | Instant | Manual
+
+
+def schedule(block_time: float | str) -> Schedule:
+    """The schedule of a block time: seconds, "instant" or "manual". Raises ValueError."""
+    match block_time:
+        case "instant":
+            return Instant()
+        case "manual":
+            return Manual()
+    try:
+        seconds = float(block_time)
+    except ValueError:
+        raise ValueError(f"{block_time!r} is neither seconds, `instant` nor `manual`") from None
+    return Interval(seconds)
 
 
 class Ticker:

@@ -2,6 +2,7 @@
 
 Bounded everywhere: message size, notifications that wait for a slow reader, subscriptions.
 A connection that does not read its notifications is cut off; all others go on.
+Control methods answer only to clients on this machine: who connects through a proxy here is one.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import logging
 from dataclasses import dataclass
 from typing import Self
@@ -50,8 +52,21 @@ class ServerLimits:
     connections: int = 1024
 
 
+def is_loopback(address: str | None) -> bool:
+    """Whether a peer's address is this machine's own loopback; unknown is not."""
+    try:
+        peer = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return False
+    mapped = peer.ipv4_mapped if isinstance(peer, ipaddress.IPv6Address) else None
+    return (mapped or peer).is_loopback
+
+
 class Server:
-    """Serves one node: `async with Server(node, port=0) as server: ... server.url`."""
+    """Serves one node: `async with Server(node, port=0) as server: ... server.url`.
+
+    `allow_remote_control` weakens it: whoever can connect may also mine, revert and mint.
+    """
 
     def __init__(
         self,
@@ -59,8 +74,11 @@ class Server:
         host: str = "127.0.0.1",
         port: int = 9944,
         limits: ServerLimits | None = None,
+        *,
+        allow_remote_control: bool = False,
     ) -> None:
         self.node = node
+        self._allow_remote_control = allow_remote_control
         self._limits = limits or ServerLimits()
         self._dispatcher = Dispatcher(METHODS)
         self._connections: set[_Connection] = set()
@@ -87,6 +105,8 @@ class Server:
             taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
             raise CannotListen(self.host, self.port, str(error), taken=taken) from error
         self.host, self.port = self._runner.addresses[0][:2]
+        if self._allow_remote_control and not is_loopback(self.host):
+            _log.warning("remote control allowed: whoever reaches %s owns this chain", self.url)
         self._stop_listening = self.node.reverts.listen(lambda _: self._close_all())
         return self
 
@@ -95,6 +115,10 @@ class Server:
         self._stop_listening()
         await asyncio.gather(*(c.close(WSCloseCode.GOING_AWAY, "") for c in self._connections))
         await self._runner.cleanup()
+
+    def _context(self, request: web.Request, session: Session | None) -> Context:
+        may_control = self._allow_remote_control or is_loopback(request.remote)
+        return Context(self.node, session, may_control)
 
     def _close_all(self) -> None:
         for connection in self._connections:
@@ -115,7 +139,7 @@ class Server:
         except web.HTTPRequestEntityTooLarge:
             text = error_text(INVALID_REQUEST, self._too_large())
             return web.Response(status=413, text=text, content_type="application/json")
-        answer = await self._dispatcher.answer(body, Context(self.node, None))
+        answer = await self._dispatcher.answer(body, self._context(request, None))
         if answer is None:
             return web.Response(status=204)
         return web.Response(text=answer, content_type="application/json")
@@ -135,7 +159,8 @@ class Server:
         connection = _Connection(socket, request, self._limits)
         self._connections.add(connection)
         try:
-            await connection.serve(self._dispatcher, self.node)
+            context = self._context(request, connection.session)
+            await connection.serve(self._dispatcher, context)
         finally:
             self._connections.discard(connection)
         return socket
@@ -149,16 +174,15 @@ class _Connection:
     ) -> None:
         self._socket = socket
         self._request = request
-        self._session = Session(self._push)
+        self.session = Session(self._push)
         self._waiting: asyncio.Queue[str] = asyncio.Queue(limits.waiting)
         self._answering = False
         self._closing: tuple[int, str] | None = None
         self._closer: asyncio.Task[None] | None = None
 
-    async def serve(self, dispatcher: Dispatcher, node: Node) -> None:
+    async def serve(self, dispatcher: Dispatcher, context: Context) -> None:
         """Answer until either side ends."""
         writer = asyncio.create_task(self._write())
-        context = Context(node, self._session)
         try:
             async for message in self._socket:
                 if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -167,7 +191,7 @@ class _Connection:
                 answer = await dispatcher.answer(message.data, context)
                 if answer is not None:
                     await self._socket.send_str(answer)
-                self._session.release()
+                self.session.release()
                 self._answering = False
                 if self._closing is not None:
                     await self.close(*self._closing)
@@ -176,7 +200,7 @@ class _Connection:
         except ConnectionError:
             pass  # it went away in the middle of an answer
         finally:
-            self._session.close()
+            self.session.close()
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writer
@@ -207,7 +231,7 @@ class _Connection:
 
     async def close(self, code: int, reason: str) -> None:
         """Close with a code and a reason, within a second."""
-        self._session.close()
+        self.session.close()
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._socket.close(code=code, message=reason.encode())

@@ -1,22 +1,32 @@
 """Blocks and every version of the state, in memory, and in a database if there is one.
 
 State is multi-version: each key keeps its values by block, so the state after any past block is a
-bisect away, and so is a page of its keys. Knows nothing of what keys and blocks mean.
+bisect away, and so is a page of its keys. A store that prunes forgets old states, never blocks.
+Knows nothing of what keys and blocks mean.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sortedcontainers import SortedDict
 
-from chain.devnet.database import Database
+from chain.devnet.database import MEMORY, Database
 from chain.devnet.engine import Header, StateReader
 from chain.errors import ChainError
 
-__all__ = ["Block", "Snapshot", "State", "Store", "UnknownBlock", "UnknownSnapshot"]
+__all__ = [
+    "Block",
+    "Snapshot",
+    "State",
+    "StateDiscarded",
+    "Store",
+    "UnknownBlock",
+    "UnknownSnapshot",
+]
 
 
 class UnknownBlock(ChainError):
@@ -27,8 +37,16 @@ class UnknownBlock(ChainError):
         self.block_hash = block_hash
 
 
+class StateDiscarded(ChainError):
+    """The state after this block was pruned; the block itself is still there."""
+
+    def __init__(self, block_hash: bytes) -> None:
+        super().__init__(f"State already discarded for 0x{block_hash.hex()}")
+        self.block_hash = block_hash
+
+
 class UnknownSnapshot(ChainError):
-    """No snapshot has this number: never had, or an earlier one was reverted to."""
+    """No snapshot has this number: never had, pruned, or an earlier one was reverted to."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"there is no snapshot {number}")
@@ -105,9 +123,14 @@ class State:
 
 @dataclass
 class Store:
-    """The chain: `head` is its last block. Written by one author, a block at a time."""
+    """The chain: `head` is its last block. Written by one author, a block at a time.
+
+    With `keep`, of the states before the head's only so many are kept.
+    """
 
     database: Database | None
+    keep: int | None = None
+    _oldest: int = 0
     _blocks: list[Block] = field(default_factory=list)
     _numbers: dict[bytes, int] = field(default_factory=dict)
     _changed: list[tuple[bytes, ...]] = field(default_factory=list)
@@ -116,22 +139,59 @@ class Store:
 
     @classmethod
     def open(
-        cls, genesis: Block, state: Mapping[bytes, bytes], database: Database | None = None
+        cls,
+        genesis: Block,
+        state: Mapping[bytes, bytes],
+        database: Database | None = None,
+        keep: int | None = None,
     ) -> Store:
         """A chain that begins with `genesis`, or goes on where `database` left off.
 
         Raises DatabaseUnusable if the database holds another chain.
         """
-        store = cls(database)
+        store = cls(database, keep)
         if database is None or database.is_empty():
             store.append(genesis, dict(state))
             return store
         database.ensure_genesis(genesis.hash)
-        for record, changes in database.load():
-            store._remember(Block(*record), changes)
-        for number, block, offset_ms in database.snapshots():
-            store._snapshots[number] = Snapshot(number, block, offset_ms)
+        store._read(database)
         return store
+
+    def _read(self, database: Database) -> None:
+        self._oldest = database.oldest_state()
+        for record, changes in database.load():
+            self._remember(Block(*record), changes)
+        for number, block, offset_ms in database.snapshots():
+            if block >= self._oldest:
+                self._snapshots[number] = Snapshot(number, block, offset_ms)
+
+    def dump(self, offset_ms: int) -> bytes:
+        """The whole chain as a database file; `offset_ms` is the clock's."""
+        if self.database is not None:
+            return self.database.dump()
+        with Database(MEMORY) as copy:
+            values: dict[int, dict[bytes, bytes | None]] = {}
+            for key, versions in self._versions.items():
+                for number, value in zip(versions.blocks, versions.values, strict=True):
+                    values.setdefault(number, {})[key] = value
+            for block in self._blocks:
+                record = (block.header, block.hash, block.extrinsics, block.timestamp_ms)
+                copy.append(record, values.get(block.number, {}), (), self._oldest)
+            for snapshot in self._snapshots.values():
+                copy.put_snapshot(snapshot.number, snapshot.block, snapshot.offset_ms)
+            copy.put_offset(offset_ms)
+            return copy.dump()
+
+    def replace(self, dump: Database) -> None:
+        """Become the chain in `dump`. Raises DatabaseUnusable, and then nothing has changed."""
+        other = Store(None)
+        other._read(dump)
+        if self.database is not None:
+            self.database.replace(dump)
+        self._oldest = other._oldest
+        self._blocks, self._numbers = other._blocks, other._numbers
+        self._changed, self._versions = other._changed, other._versions
+        self._snapshots = other._snapshots
 
     @property
     def head(self) -> Block:
@@ -162,7 +222,9 @@ class Store:
         return block
 
     def state(self, block: Block) -> StateReader:
-        """The state after `block`."""
+        """The state after `block`. Raises StateDiscarded."""
+        if block.number < self._oldest:
+            raise StateDiscarded(block.hash)
         return State(self._versions, block.number)
 
     def changed(self, block: Block) -> tuple[bytes, ...]:
@@ -171,11 +233,35 @@ class Store:
 
     def append(self, block: Block, changes: Mapping[bytes, bytes | None]) -> None:
         """Make `block` the head. On DatabaseUnusable (a full disk) nothing has changed."""
+        oldest = self._oldest if self.keep is None else block.number - self.keep
+        discarded = list(self._outdated(oldest)) if oldest > self._oldest else []
         if self.database is not None:
-            self.database.append(
-                (block.header, block.hash, block.extrinsics, block.timestamp_ms), changes
-            )
+            record = (block.header, block.hash, block.extrinsics, block.timestamp_ms)
+            self.database.append(record, changes, discarded, max(oldest, self._oldest))
+        if oldest > self._oldest:
+            self._discard(discarded, oldest)
         self._remember(block, changes)
+
+    def _outdated(self, oldest: int) -> Iterator[tuple[int, bytes]]:
+        """The (block, key) of values that no state from that of `oldest` on has."""
+        for number in range(self._oldest + 1, oldest + 1):
+            for key in self._changed[number]:
+                versions = self._versions[key]
+                last = bisect_right(versions.blocks, oldest) - 1
+                if versions.blocks[last] == number:  # else a later block of these tells
+                    ends = versions.values[last] is None
+                    yield from ((old, key) for old in versions.blocks[: last + ends])
+
+    def _discard(self, outdated: list[tuple[int, bytes]], oldest: int) -> None:
+        counts = Counter(key for _, key in outdated)
+        for key, count in counts.items():
+            versions = self._versions[key]
+            del versions.blocks[:count], versions.values[:count]
+            if not versions.blocks:
+                del self._versions[key]
+        self._changed[self._oldest : oldest] = [()] * (oldest - self._oldest)
+        self._oldest = oldest
+        self._snapshots = {n: s for n, s in self._snapshots.items() if s.block >= oldest}
 
     def _remember(self, block: Block, changes: Mapping[bytes, bytes | None]) -> None:
         fresh = {}

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from chain.devnet.engine import (
     BuiltBlock,
+    Cheat,
     Header,
+    Impersonate,
+    RevealWeights,
     RuntimeVersion,
+    SetBalance,
     StateReader,
     Validity,
     state_root,
 )
-from chain.runtime.runtime import Parent, Runtime, RuntimeConfig
-from chain.types import blake2_256
+from chain.runtime import cheats
+from chain.runtime.frame import Ctx
+from chain.runtime.runtime import Built, Parent, Runtime, RuntimeConfig
+from chain.types import AccountId, NetUid, Rao, blake2_256
 
 __all__ = ["PythonEngine"]
 
@@ -62,10 +69,40 @@ class PythonEngine:
         built = self._runtime.build_block(
             state, Parent(parent.number, parent.hash()), extrinsics, timestamp_ms
         )
-        header = Header(
-            parent.hash(),
-            parent.number + 1,
-            state_root(parent.state_root, built.changes),
-            blake2_256(b"".join(blake2_256(raw) for raw in built.extrinsics)),
+        return _sealed(parent, built)
+
+    def cheat_block(
+        self, state: StateReader, parent: Header, cheat: Cheat, timestamp_ms: int
+    ) -> BuiltBlock:
+        """The block after `parent` in which `cheat` is done."""
+        built = self._runtime.build_block(
+            state, Parent(parent.number, parent.hash()), (), timestamp_ms, _doing(cheat)
         )
-        return BuiltBlock(header, header.hash(), built.extrinsics, built.changes, built.rejected)
+        return _sealed(parent, built)
+
+
+def _sealed(parent: Header, built: Built) -> BuiltBlock:
+    header = Header(
+        parent.hash(),
+        parent.number + 1,
+        state_root(parent.state_root, built.changes),
+        blake2_256(b"".join(blake2_256(raw) for raw in built.extrinsics)),
+    )
+    return BuiltBlock(header, header.hash(), built.extrinsics, built.changes, built.rejected)
+
+
+def _doing(cheat: Cheat) -> Callable[[Ctx], None]:
+    match cheat:
+        case SetBalance(account, rao):
+            return partial(cheats.set_balance, who=AccountId(account), amount=Rao(rao))
+        case Impersonate(account, enabled):
+            return partial(cheats.impersonate, who=AccountId(account), enabled=enabled)
+        case RevealWeights(netuid, mecid, hotkey, uids, weights):
+            return partial(
+                cheats.reveal_weights,
+                netuid=NetUid(netuid),
+                mecid=mecid,
+                hotkey=AccountId(hotkey),
+                dests=uids,
+                values=weights,
+            )

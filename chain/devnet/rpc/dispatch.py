@@ -28,6 +28,8 @@ from chain.errors import ChainError
 __all__ = ["Dispatcher", "error_text"]
 
 REQUESTS_A_BATCH = 4096
+CONTROL = "devnet_"
+"""Methods with this prefix change the chain past its rules: not everybody may call them."""
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +79,8 @@ class Dispatcher:
     async def _call(self, method: str, params: object, ctx: Context) -> object:
         if method not in self._methods:
             raise RpcError(METHOD_NOT_FOUND, f"Method not found: {method[:80]}")
+        if method.startswith(CONTROL) and not ctx.may_control:
+            raise RpcError(METHOD_NOT_FOUND, f"{method} answers only to clients on the node's host")
         handler, signature = self._methods[method]
         arguments = signature.bind(params)
         try:

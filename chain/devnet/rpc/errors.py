@@ -5,8 +5,8 @@ from __future__ import annotations
 from chain.devnet.clock import TimestampInThePast, TimestampTooLarge
 from chain.devnet.database import DatabaseUnusable
 from chain.devnet.pool import AlreadyImported, PoolFull, PriorityTooLow
-from chain.devnet.store import UnknownBlock, UnknownSnapshot
-from chain.errors import ChainError, InvalidTransaction, ScaleError, UnknownApi
+from chain.devnet.store import StateDiscarded, UnknownBlock, UnknownSnapshot
+from chain.errors import ChainError, InvalidTransaction, ModuleError, ScaleError, UnknownApi
 
 __all__ = [
     "INTERNAL_ERROR",
@@ -70,13 +70,13 @@ def explain(error: ChainError) -> RpcError:
     match error:
         case RpcError():
             return error
-        case UnknownBlock():
+        case UnknownBlock() | StateDiscarded():
             return RpcError(CLIENT_ERROR, f"Client error: UnknownBlock: {error}")
         case UnknownApi():
             return RpcError(CLIENT_ERROR, f"Client error: Execution failed: {error}")
         case TimestampInThePast() | TimestampTooLarge() | UnknownSnapshot():
             return RpcError(INVALID_PARAMS, str(error))
-        case DatabaseUnusable():
+        case DatabaseUnusable() | ModuleError():
             return RpcError(SERVER_ERROR, str(error))
         case _:
             return RpcError(SERVER_ERROR, f"{type(error).__name__}: {error}")

@@ -1,6 +1,7 @@
 """Parameters of a call, from JSON to what a handler's annotations ask for.
 
-`bytes` is hex with or without 0x, `Hash` 32 bytes of it, `BlockNumber` a number or its hex.
+`bytes` is hex with or without 0x, `Hash` 32 bytes of it, `BlockNumber` a number or its hex,
+`Account` an SS58 address or 32 bytes in hex, `BlockTime` seconds, "instant" or "manual".
 A value that does not fit is refused with the parameter's name and what was expected.
 """
 
@@ -12,15 +13,27 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
 from chain.devnet.rpc.errors import INVALID_PARAMS, RpcError
+from chain.devnet.schedule import Instant, Interval, Manual, Schedule, schedule
+from chain.types import AccountId, Ss58Error
 
-__all__ = ["BlockNumber", "Handler", "Hash", "Signature", "fit", "hexed"]
+__all__ = ["Account", "BlockNumber", "BlockTime", "Handler", "Hash", "Signature", "fit", "hexed"]
 
+Account = NewType("Account", AccountId)
+BlockTime = Instant | Interval | Manual
 Hash = NewType("Hash", bytes)
 BlockNumber = NewType("BlockNumber", int)
 Handler = Callable[..., Awaitable[object]]
 
 _SHOWN = 80  # characters of a refused value that a message repeats
 _MAX_BLOCK_NUMBER = 2**32 - 1
+
+_REAL_NODES = {
+    "bytes": ("args", "extrinsic", "subscription"),
+    "hash": ("at", "number"),
+    "name": ("method",),
+    "startKey": ("start_key",),
+}
+"""The words of a real node's interface, which clients that name their parameters use; ours."""
 
 
 class _Misfit(Exception):
@@ -58,6 +71,7 @@ class Signature:
         if params is None:
             return ()
         if isinstance(params, Mapping):
+            params = {self._ours(name): value for name, value in params.items()}
             strange = sorted(set(params) - set(self._names))
             if strange:
                 raise RpcError(
@@ -72,6 +86,12 @@ class Signature:
                 INVALID_PARAMS, f"takes at most {len(self._names)} parameters, got {len(params)}"
             )
         return params
+
+    def _ours(self, name: str) -> str:
+        """Our word for a parameter that real nodes call by another one."""
+        if name in self._names:
+            return name
+        return next((ours for ours in _REAL_NODES.get(name, ()) if ours in self._names), name)
 
 
 def fit(wanted: Any, value: object, where: str) -> Any:
@@ -88,6 +108,8 @@ def _fit(wanted: Any, value: object) -> Any:
     """`value` as a `wanted`; raises _Misfit."""
     if wanted is object:
         return value
+    if wanted == BlockTime:
+        return _block_time(value)
     origin = get_origin(wanted)
     if origin in (Union, types.UnionType):
         options = get_args(wanted)
@@ -125,6 +147,24 @@ def _hash(value: object) -> bytes:
     if len(data) != 32:
         raise _Misfit("a hash of 32 bytes in hex")
     return data
+
+
+def _account(value: object) -> AccountId:
+    if isinstance(value, str) and value[:2] not in ("0x", "0X"):
+        try:
+            return AccountId.from_ss58(value)
+        except Ss58Error as error:
+            raise _Misfit(f"an account ({error})") from None
+    return AccountId(_hash(value))
+
+
+def _block_time(value: object) -> Schedule:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise _Misfit('seconds, "instant" or "manual"')
+    try:
+        return schedule(value)
+    except (ValueError, OverflowError) as error:
+        raise _Misfit(f'seconds, "instant" or "manual" ({error})') from None
 
 
 def _integer(value: object) -> int:
@@ -168,6 +208,7 @@ def _text(value: object) -> str:
 
 
 _PLAIN: dict[object, Callable[[object], Any]] = {
+    Account: _account,
     bytes: _hex,
     Hash: _hash,
     int: _integer,

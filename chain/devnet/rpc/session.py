@@ -24,7 +24,7 @@ class Subscription:
     """A stream of notifications. Held back until the caller has been told its id."""
 
     def __init__(self, session: Session, method: str) -> None:
-        self.id = f"{next(_ids):016x}"
+        self.id = f"0x{next(_ids):032x}"  # as nodes with an Ethereum side name theirs
         self.closed = False
         self._session = session
         self._method = method
@@ -109,10 +109,15 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a handler works on. `session` is None where notifications cannot be sent (HTTP)."""
+    """What a handler works on, and for whom.
+
+    `session` is None where notifications cannot be sent (HTTP); `may_control` says whether the
+    caller may use control methods.
+    """
 
     node: Node
     session: Session | None
+    may_control: bool
 
     def subscribe(self, method: str) -> Subscription:
         """A new stream of `method` notifications."""
@@ -131,6 +136,6 @@ class Context:
 async def unsubscribe(ctx: Context, subscription: str) -> bool:
     """End a subscription of any kind; false if there is none of this id.
 
-    Params: ["0000000000000001"].
+    Params: ["0x00000000000000000000000000000001"].
     """
     return ctx.unsubscribe(subscription)

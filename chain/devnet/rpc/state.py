@@ -70,6 +70,11 @@ async def state_getKeysPaged(
     return [hexed(key) for key in ctx.node.state(at).keys(prefix, start_key, count)]
 
 
+async def state_getKeys(ctx: Context, prefix: bytes, at: Hash | None = None) -> list[str]:
+    """All keys under a prefix, for clients from before pages. Params: ["0x26aa394eea5630e0"]."""
+    return [hexed(key) for key in ctx.node.state(at).keys(prefix)]
+
+
 async def state_getMetadata(ctx: Context, at: Hash | None = None) -> str:
     """The metadata, version 14. Params: ["0x<hash>"]."""
     ctx.node.store.get(at)
@@ -149,6 +154,7 @@ HANDLERS: dict[str, Handler] = {
     "chain_unsubscribeRuntimeVersion": unsubscribe,
     "state_call": state_call,
     "state_callAt": state_call,
+    "state_getKeys": state_getKeys,
     "state_getKeysPaged": state_getKeysPaged,
     "state_getKeysPagedAt": state_getKeysPaged,
     "state_getMetadata": state_getMetadata,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from chain.devnet.engine import nonce_tag
-from chain.devnet.rpc.errors import INVALID_PARAMS, RpcError
-from chain.devnet.rpc.params import Handler
+from chain.devnet.rpc.params import Account, Handler
 from chain.devnet.rpc.session import Context
-from chain.types import SS58_FORMAT, AccountId, Ss58Error
+from chain.types import SS58_FORMAT
 
 __all__ = ["HANDLERS"]
 
@@ -79,18 +78,14 @@ async def system_syncState(ctx: Context) -> dict[str, int]:
     return {"startingBlock": 0, "currentBlock": head, "highestBlock": head}
 
 
-async def system_accountNextIndex(ctx: Context, account: str) -> int:
+async def system_accountNextIndex(ctx: Context, account: Account) -> int:
     """The nonce of an account's next extrinsic, those in the pool counted.
 
     Params: ["5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"].
     """
-    try:
-        key = AccountId.from_ss58(account)
-    except Ss58Error as error:
-        raise RpcError(INVALID_PARAMS, f"parameter 1 (account): {error}") from None
-    raw = ctx.node.call("AccountNonceApi_account_nonce", key)
+    raw = ctx.node.call("AccountNonceApi_account_nonce", account)
     nonce = int.from_bytes(raw, "little")
-    while ctx.node.pool.provides(nonce_tag(key, nonce)):
+    while ctx.node.pool.provides(nonce_tag(account, nonce)):
         nonce += 1
     return nonce
 
