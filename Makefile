@@ -12,7 +12,7 @@ test: lint $(MODEL)
 	$(BIN)/pytest -n 2 -m "not slow"
 
 test-slow: $(MODEL)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -o timeout=1500
 
 test-wheel: .venv/.installed
 	PYTHON=$(PYTHON) .ci/wheel
@@ -25,6 +25,7 @@ lint: .venv/.installed
 
 bench: $(MODEL)
 	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/devnet.py
 	$(BIN)/python benchmarks/wire.py
 	$(BIN)/python benchmarks/seedlock.py
 

@@ -27,6 +27,7 @@ class Verb:
 
 
 VERBS = {
+    "chain": Verb("subnet.cli.chain", "Look at a chain: blocks, events, a subnet's seats."),
     "demo": Verb("subnet.cli.demo.command", "Run a whole subnet on this machine, and judge it."),
     "devnet": Verb("subnet.cli.devnet", "Run a development chain."),
     "miner": Verb("subnet.cli.miner", "Run one miner."),

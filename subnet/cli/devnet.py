@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from subnet.cli import exits, output
 
 if TYPE_CHECKING:
+    from chain.devnet.devnet import Devnet
+    from chain.devnet.genesis import DevAccount
     from chain.devnet.schedule import Schedule
-    from chain.devnet.server import Server
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -24,7 +26,7 @@ DEFAULT_SLOT_MS = 250
 @app.command()
 def devnet(
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Anyone who can connect may do anything.")
+        str, typer.Option(help="Address to listen on; whoever can connect may use the chain.")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
@@ -32,37 +34,78 @@ def devnet(
     block_time: Annotated[
         str, typer.Option(help="Seconds (0.25, 12), `instant` or `manual`.")
     ] = "0.25",
+    preset: Annotated[
+        Literal["devnet", "minimal", "mainnet"],
+        typer.Option(
+            help="`mainnet` has the chain's own rules; `devnet` spares the waits between subnets "
+            "and takes plain weights; `minimal` has short epochs and no waits at all."
+        ),
+    ] = "devnet",
+    accounts: Annotated[
+        int, typer.Option(min=1, max=1000, help="How many accounts begin with money.")
+    ] = 6,
     db: Annotated[
         str, typer.Option(help="File to keep the chain in; `memory` forgets it at the end.")
     ] = "memory",
+    load: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Begin with the chain dumped in FILE.")
+    ] = None,
+    dump: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the chain to FILE when stopped.")
+    ] = None,
+    prune: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Keep the states of the last N blocks only; all, if not given."
+        ),
+    ] = None,
+    allow_remote_control: Annotated[
+        bool,
+        typer.Option(
+            "--allow-remote-control",
+            help="Weakens the node: devnet_* methods also answer clients on other machines.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run a development chain that unmodified Bittensor clients can use, until stopped."""
     output.log_to_stderr()
-    schedule = _schedule(block_time)
-    database = None if db == "memory" else Path(db).absolute()
-    stopped_by = _run_loop(_serve(host, port, schedule, database, as_json))
+    _ensure_writable(dump)
+    stopped_by = _run_loop(
+        _serve(
+            host,
+            port,
+            _schedule(block_time),
+            preset,
+            accounts,
+            None if db == "memory" else Path(db).absolute(),
+            load,
+            dump,
+            prune,
+            allow_remote_control,
+            as_json,
+        )
+    )
     if stopped_by is signal.SIGINT:
         raise typer.Exit(exits.INTERRUPTED)
 
 
 def _schedule(text: str) -> Schedule:
-    from chain.devnet.schedule import Instant, Interval, Manual
+    from chain.devnet.schedule import schedule
 
-    if text == "instant":
-        return Instant()
-    if text == "manual":
-        return Manual()
     try:
-        return Interval(float(text))
+        return schedule(text)
     except ValueError as error:
-        reason = str(error) if text.replace(".", "", 1).isdigit() else "is no block time"
-        raise typer.BadParameter(
-            f"{text}: {reason}; give seconds, `instant` or `manual`", param_hint="--block-time"
-        ) from None
+        raise typer.BadParameter(f"{text}: {error}", param_hint="--block-time") from None
 
 
-def _run_loop(main: Coroutine[Any, Any, signal.Signals | None]) -> signal.Signals | None:
+def _ensure_writable(dump: Path | None) -> None:
+    """Not after hours of running is the time to learn that there is no such folder."""
+    if dump is not None and (dump.is_dir() or not dump.absolute().parent.is_dir()):
+        raise typer.BadParameter(f"cannot write {dump}", param_hint="--dump")
+
+
+def _run_loop(main: Coroutine[Any, Any, signal.Signals]) -> signal.Signals:
     try:
         import uvloop
     except ImportError:  # there is none for Windows
@@ -74,74 +117,103 @@ def _run_loop(main: Coroutine[Any, Any, signal.Signals | None]) -> signal.Signal
 
 
 async def _serve(
-    host: str, port: int, schedule: Schedule, database: Path | None, as_json: bool
-) -> signal.Signals | None:
+    host: str,
+    port: int,
+    schedule: Schedule,
+    preset: Literal["devnet", "minimal", "mainnet"],
+    funded: int,
+    database: Path | None,
+    load: Path | None,
+    dump: Path | None,
+    prune: int | None,
+    allow_remote_control: bool,
+    as_json: bool,
+) -> signal.Signals:
     from chain.devnet.database import DatabaseUnusable
-    from chain.devnet.genesis import dev_engine
-    from chain.devnet.node import Node, NodeConfig
+    from chain.devnet.devnet import Devnet
+    from chain.devnet.genesis import accounts, dev_engine
+    from chain.devnet.node import NodeConfig
     from chain.devnet.schedule import Interval
-    from chain.devnet.server import CannotListen, Server
+    from chain.devnet.server import CannotListen
+    from subnet.cli.blocklog import BlockLog
     from subnet.errors import PortTaken, StateError
 
-    stop = asyncio.Event()
-    received: list[signal.Signals] = []
-
-    def on_signal(number: signal.Signals) -> None:
-        received.append(number)
-        stop.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
-
+    stopped = _stop_signal()
     slot_ms = round(schedule.seconds * 1000) if isinstance(schedule, Interval) else DEFAULT_SLOT_MS
+    config = NodeConfig(schedule, database, load, prune)
     try:
-        node = Node(dev_engine(slot_ms), NodeConfig(schedule, database))
+        node = Devnet(
+            dev_engine(slot_ms, preset, funded),
+            config,
+            host=host,
+            port=port,
+            allow_remote_control=allow_remote_control,
+        )
     except DatabaseUnusable as error:
         raise StateError(error.path, error.reason) from error
+    rich = accounts(funded)
+    gc.freeze()  # what is there by now stays: the collector need not walk it again and again
     try:
-        async with node, Server(node, host, port) as server:
-            _announce(server, as_json)
-            await stop.wait()
+        async with node:
+            _announce(node, rich, as_json)
+            if not as_json:
+                names = {account.account.ss58(): account.uri for account in rich}
+                node.heads.listen(BlockLog(node, names, output.say).show)
+            received = await stopped
+            if dump is not None:
+                dump.write_bytes(node.dump())
     except CannotListen as error:
         if error.taken:
             raise PortTaken(host, port) from error
         raise
-    return received[0] if received else None
+    return received
 
 
-def _announce(server: Server, as_json: bool) -> None:
-    from chain.devnet.genesis import ACCOUNTS, BALANCE
+def _stop_signal() -> asyncio.Future[signal.Signals]:
+    """SIGTERM or SIGINT, whichever comes first."""
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def on_signal(number: signal.Signals) -> None:
+        if not stopped.done():
+            stopped.set_result(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return stopped
+
+
+def _announce(node: Devnet, rich: tuple[DevAccount, ...], as_json: bool) -> None:
+    from chain.devnet.genesis import BALANCE
     from chain.types import RAO_PER_TAO
 
-    node = server.node
     if as_json:
         output.data(
             {
-                "url": server.url,
+                "url": node.url,
                 "genesis": f"0x{node.store.genesis.hash.hex()}",
                 "block": node.head.number,
                 "spec_version": node.engine.runtime_version().spec_version,
-                "sudo": ACCOUNTS[0].account.ss58(),
+                "sudo": rich[0].account.ss58(),
                 "accounts": [
                     {
                         "uri": account.uri,
                         "ss58": account.account.ss58(),
                         "balance_rao": int(BALANCE),
                     }
-                    for account in ACCOUNTS
+                    for account in rich
                 ],
             }
         )
         return
     tao = int(BALANCE) // RAO_PER_TAO
-    lines = [f"{a.uri:<10} {a.account.ss58()}  {tao:,} TAO" for a in ACCOUNTS]
+    lines = [f"{a.uri:<10} {a.account.ss58()}  {tao:,} TAO" for a in rich]
     lines[0] += "  root"
     at = f" at block {node.head.number}" if node.head.number else ""
     output.result(
         "\n".join(
             (
-                f"A chain of your own{at}: {server.url}",
+                f"A chain of your own{at}: {node.url}",
                 "Accounts at genesis (their secrets are public, use them nowhere else):",
                 *lines,
             )

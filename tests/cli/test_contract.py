@@ -29,6 +29,7 @@ Options:
   --help     Show this message and exit.
 
 Commands:
+  chain      Look at a chain: blocks, events, a subnet's seats.
   demo       Run a whole subnet on this machine, and judge it.
   devnet     Run a development chain.
   miner      Run one miner.

@@ -10,10 +10,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from chain.devnet import Devnet
 from chain.devnet.engine import Engine
-from chain.devnet.node import Node, NodeConfig
+from chain.devnet.node import NodeConfig
 from chain.devnet.schedule import Manual
-from chain.devnet.server import Server, ServerLimits
+from chain.devnet.server import ServerLimits
 from tests.devnet.tiny import TinyEngine
 
 
@@ -61,30 +62,29 @@ class Client:
         return message["params"]["result"]
 
 
-class Devnet:
-    """A running node, its server, and clients on demand."""
+class Running:
+    """A running node and clients on demand."""
 
-    def __init__(self, node: Node, server: Server, http: aiohttp.ClientSession) -> None:
+    def __init__(self, node: Devnet, http: aiohttp.ClientSession) -> None:
         self.node = node
-        self.server = server
         self.http = http
         self.clients: list[Client] = []
 
     async def connect(self) -> Client:
         """A new WebSocket."""
-        client = Client(await self.http.ws_connect(self.server.url, max_msg_size=0))
+        client = Client(await self.http.ws_connect(self.node.url, max_msg_size=0))
         self.clients.append(client)
         return client
 
     async def post(self, body: bytes | str) -> tuple[int, Any]:
         """Status and decoded body of an HTTP POST."""
-        url = self.server.url.replace("ws://", "http://")
+        url = self.node.url.replace("ws://", "http://")
         async with self.http.post(url, data=body) as response:
             text = await response.text()
             return response.status, json.loads(text) if text else None
 
 
-Start = Callable[..., AbstractAsyncContextManager[Devnet]]
+Start = Callable[..., AbstractAsyncContextManager[Running]]
 
 
 @asynccontextmanager
@@ -92,27 +92,26 @@ async def run_devnet(
     config: NodeConfig | None = None,
     engine: Engine | None = None,
     limits: ServerLimits | None = None,
-) -> AsyncIterator[Devnet]:
+) -> AsyncIterator[Running]:
     """A devnet until the block ends; blocks only on demand unless `config` says otherwise."""
     async with (
-        Node(engine or TinyEngine(), config or NodeConfig(Manual())) as node,
-        Server(node, port=0, limits=limits) as server,
+        Devnet(engine or TinyEngine(), config or NodeConfig(Manual()), limits=limits) as node,
         aiohttp.ClientSession() as http,
     ):
-        devnet = Devnet(node, server, http)
+        devnet = Running(node, http)
         yield devnet
         for client in devnet.clients:
             await client.socket.close()
 
 
 @pytest.fixture
-async def devnet() -> AsyncIterator[Devnet]:
+async def devnet() -> AsyncIterator[Running]:
     """A devnet that makes blocks on demand."""
     async with run_devnet() as running:
         yield running
 
 
 @pytest.fixture
-async def client(devnet: Devnet) -> Client:
+async def client(devnet: Running) -> Client:
     """A client of `devnet`."""
     return await devnet.connect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import signal
 import socket
@@ -13,9 +14,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from typer.testing import CliRunner
 
+from subnet.cli.app import app
 from tests.devnet.conftest import Client
-from tests.devnet.process import Process, devnet_process
+from tests.devnet.process import devnet_process
 
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
@@ -66,6 +69,57 @@ def test_text_for_people() -> None:
     assert re.fullmatch(alice, lines[2])
 
 
+def test_a_chain_dumped_at_the_end_is_loaded_at_the_start(tmp_path: Path) -> None:
+    dump = str(tmp_path / "dump.db")
+    options = ("--block-time", "manual", "--preset", "minimal", "--accounts", "2")
+    with devnet_process(tmp_path / "log", *options, "--dump", dump) as devnet:
+        assert [account["uri"] for account in devnet.printed["accounts"]] == ["//Alice", "//Bob"]
+        (head,) = ask(devnet.url, ("devnet_mine", 5))
+        devnet.popen.terminate()
+        assert devnet.popen.wait(10) == 0
+    load = ("--load", dump, "--prune", "2")
+    with devnet_process(tmp_path / "log", *options, *load) as devnet:
+        made, again = ask(devnet.url, ("devnet_mine", 1), ("chain_getBlockHash", head["number"]))
+        assert (made["number"], again) == (6, head["hash"])
+
+
+def test_what_is_said_of_a_block_and_of_a_weakening() -> None:
+    command = [sys.executable, "-m", "subnet.cli.app", "devnet", "--port", "0"]
+    weak = ["--host", "0.0.0.0", "--allow-remote-control", "--block-time", "0.01"]
+    with subprocess.Popen([*command, *weak], stderr=subprocess.PIPE, text=True) as popen:
+        assert popen.stderr is not None
+        lines = [popen.stderr.readline() for _ in range(11)]
+        popen.terminate()
+        assert popen.stderr.read() == ""
+    assert "WARNING" in lines[0] and "remote control allowed" in lines[0]
+    assert lines[1] == "#1      empty\n"
+    assert lines[-1] == "#10     empty, more empty blocks are not shown\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--load", "nowhere"), (9, "nowhere: No such file")),
+        (("--load", "text"), (9, "text: file is not a database")),
+        (("--dump", "no/folder/here"), (2, "--dump")),
+        (("--prune", "0"), (2, "--prune")),
+        (("--preset", "maxnet"), (2, "--preset")),
+        (("--accounts", "0"), (2, "--accounts")),
+    ],
+)
+def test_options_that_make_no_sense(
+    options: tuple[str, str], says: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(logging.root, "handlers", [])  # the command makes its own
+    Path("text").write_text("long enough to be looked at, but not a database" * 99)
+    runner = CliRunner()
+    done = runner.invoke(app, ["devnet", "--port", "0", *options])
+    assert (done.exit_code, done.stdout) == (says[0], "")
+    assert done.stderr.count("\n") == 1
+    assert says[1] in done.stderr
+
+
 def test_a_taken_port_is_one_line() -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
@@ -96,37 +150,3 @@ def test_a_database_that_is_in_use_or_none_at_all_is_one_line(tmp_path: Path) ->
         assert done.returncode == 9, done.stderr
         assert done.stderr.count("\n") == 1
         assert text in done.stderr
-
-
-def test_a_chain_that_is_killed_goes_on(tmp_path: Path) -> None:
-    options = ("--db", str(tmp_path / "chain.db"), "--block-time", "manual")
-    seen: dict[int, str] = {}
-    for _ in range(3):
-        with devnet_process(tmp_path / "log", *options) as devnet:
-            top = devnet.printed["block"]
-            assert top >= max(seen, default=0)
-            if seen:
-                numbers = sorted(seen)
-                (hashes,) = ask(devnet.url, ("chain_getBlockHash", numbers))
-                assert hashes == [seen[number] for number in numbers]
-            seen |= asyncio.run(heads_until_killed(devnet, top))
-            assert devnet.popen.wait(10) == -signal.SIGKILL
-    with devnet_process(tmp_path / "log", *options) as devnet:
-        (made,) = ask(devnet.url, ("devnet_mine", 1))
-        assert made["number"] > max(seen)
-    assert "Traceback" not in (tmp_path / "log").read_text()
-
-
-async def heads_until_killed(devnet: Process, top: int) -> dict[int, str]:
-    """Hashes by height of what was announced before a kill -9 in the midst of writing."""
-    headers: list[dict[str, Any]] = []
-    async with aiohttp.ClientSession() as http, http.ws_connect(devnet.url) as socket:
-        client = Client(socket)
-        heads = await client.get("chain_subscribeNewHeads")
-        endless = {"jsonrpc": "2.0", "id": 0, "method": "devnet_mine", "params": [100_000]}
-        await socket.send_json(endless)
-        while len(headers) < 200:
-            headers.append(await client.note(heads))
-        devnet.popen.kill()
-    hashes = [header["parentHash"] for header in headers[1:]]
-    return dict(zip(range(top, top + 199), hashes, strict=True))

@@ -9,7 +9,7 @@ import pytest
 
 from chain.devnet.clock import MAX_TIMESTAMP_MS
 from chain.types import AccountId
-from tests.devnet.conftest import Client, Devnet, run_devnet
+from tests.devnet.conftest import Client, Running, run_devnet
 from tests.devnet.tiny import NOW, NUMBER, data_key, extrinsic
 
 ALICE = b"a" * 32
@@ -276,7 +276,7 @@ async def test_storage_is_set_exactly(client: Client) -> None:
     assert await client.get("state_getStorage", "0x01") is None
 
 
-async def test_back_to_a_snapshot_again_and_again(devnet: Devnet, client: Client) -> None:
+async def test_back_to_a_snapshot_again_and_again(devnet: Running, client: Client) -> None:
     await client.get("author_submitExtrinsic", extrinsic(ALICE, 0, b"k", b"old").hex())
     there = await client.get("devnet_mine", 3)
     snapshot = await client.get("devnet_snapshot")

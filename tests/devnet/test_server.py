@@ -17,7 +17,7 @@ from chain.devnet.node import Node, NodeConfig
 from chain.devnet.rpc.methods import METHODS
 from chain.devnet.schedule import Manual
 from chain.devnet.server import CannotListen, Server, ServerLimits
-from tests.devnet.conftest import Client, Devnet, run_devnet
+from tests.devnet.conftest import Client, Running, run_devnet
 from tests.devnet.tiny import TinyEngine
 
 
@@ -55,8 +55,16 @@ BROKEN: list[tuple[str, int, str]] = [
     (json.dumps(request("devnet_mine", params=[True])), -32602, "integer"),
     (json.dumps(request("devnet_mine", params=[0])), -32602, "from 1"),
     (json.dumps(request("devnet_setStorage", params=[[["00"]]])), -32602, "an array of 2"),
-    (json.dumps(request("devnet_setInterval", params=[-1])), -32602, "interval"),
-    (json.dumps(request("devnet_setAutomine", params=[1])), -32602, "true or false"),
+    (json.dumps(request("devnet_setBlockTime", params=[-1])), -32602, "interval"),
+    (json.dumps(request("devnet_setBlockTime", params=["soon"])), -32602, "neither seconds"),
+    (json.dumps(request("devnet_setBlockTime", params=[True])), -32602, "manual"),
+    (json.dumps(request("devnet_setBalance", params=["5Alice", 1])), -32602, "an account"),
+    (
+        json.dumps(request("devnet_impersonate", params=["0x" + "00" * 32, 1])),
+        -32602,
+        "true or false",
+    ),
+    (json.dumps(request("devnet_loadState", params=["0x00"])), -32602, "(dump)"),
     (json.dumps(request("chain_getBlockHash", params=[2**32])), -32602, "2^32"),
     (json.dumps(request("system_accountNextIndex", params=["5G"])), -32602, "account"),
 ]
@@ -64,7 +72,7 @@ BROKEN: list[tuple[str, int, str]] = [
 
 @pytest.mark.parametrize(("text", "code", "says"), BROKEN, ids=range(len(BROKEN)))
 async def test_what_is_wrong_is_said(
-    devnet: Devnet, client: Client, text: str, code: int, says: str
+    devnet: Running, client: Client, text: str, code: int, says: str
 ) -> None:
     await client.socket.send_str(text)
     answer = await client.receive()
@@ -98,7 +106,7 @@ async def test_a_batch_is_answered_as_one(client: Client) -> None:
     assert "4096" in (await client.receive())["error"]["message"]
 
 
-async def test_notifications_are_not_answered(devnet: Devnet, client: Client) -> None:
+async def test_notifications_are_not_answered(devnet: Running, client: Client) -> None:
     silent = json.dumps({"jsonrpc": "2.0", "method": "devnet_mine"})
     await client.socket.send_str(silent)
     await client.socket.send_str(json.dumps([json.loads(silent)]))
@@ -124,7 +132,7 @@ async def test_a_batch_that_ends_the_connection_is_answered_first(client: Client
     assert (await client.socket.receive(timeout=5)).data == 1012
 
 
-async def test_named_parameters_and_bytes_instead_of_text(devnet: Devnet, client: Client) -> None:
+async def test_named_parameters_and_bytes_instead_of_text(devnet: Running, client: Client) -> None:
     body = request("devnet_mine", params={"blocks": 3})
     await client.socket.send_bytes(json.dumps(body).encode())
     assert (await client.receive())["result"]["number"] == 3
@@ -132,8 +140,8 @@ async def test_named_parameters_and_bytes_instead_of_text(devnet: Devnet, client
     assert answer["result"]["number"] == "0x3"
 
 
-async def test_http_says_what_it_wants(devnet: Devnet) -> None:
-    url = devnet.server.url.replace("ws", "http")
+async def test_http_says_what_it_wants(devnet: Running) -> None:
+    url = devnet.node.server.url.replace("ws", "http")
     async with devnet.http.get(url) as response:
         assert response.status == 405
         assert "POST" in await response.text()
@@ -167,10 +175,10 @@ async def test_connections_are_bounded() -> None:
                     await asyncio.sleep(0.01)
 
 
-async def test_a_taken_port_is_an_error_of_its_own(devnet: Devnet) -> None:
+async def test_a_taken_port_is_an_error_of_its_own(devnet: Running) -> None:
     async with Node(TinyEngine(), NodeConfig(Manual())) as node:
-        with pytest.raises(CannotListen, match=str(devnet.server.port)) as error:
-            await Server(node, port=devnet.server.port).__aenter__()
+        with pytest.raises(CannotListen, match=str(devnet.node.server.port)) as error:
+            await Server(node, port=devnet.node.server.port).__aenter__()
         assert error.value.taken
         with pytest.raises(CannotListen) as error:
             await Server(node, "192.0.2.1", 0).__aenter__()
@@ -185,10 +193,10 @@ async def test_stopping_does_not_wait_for_clients() -> None:
         assert deaf is not None
         deaf.pause_reading()
         async with asyncio.timeout(5):
-            await devnet.server.__aexit__(None, None, None)
+            await devnet.node.server.__aexit__(None, None, None)
         assert (await clients[2].socket.receive(timeout=5)).data == 1001
         deaf.abort()
-        await devnet.server.__aenter__()
+        await devnet.node.server.__aenter__()
 
 
 # Nonsense
@@ -263,7 +271,7 @@ def test_nonsense_gets_an_answer_and_does_no_harm(
 
 async def test_a_refused_socket_leaves_the_port_free() -> None:
     async with run_devnet() as devnet:
-        port = devnet.server.port
+        port = devnet.node.server.port
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))

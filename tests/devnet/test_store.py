@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chain.devnet.database import Database, DatabaseUnusable
+from chain.devnet.database import MEMORY, Database, DatabaseUnusable
 from chain.devnet.engine import Header
-from chain.devnet.store import Block, Store, UnknownBlock, UnknownSnapshot
+from chain.devnet.store import Block, StateDiscarded, Store, UnknownBlock, UnknownSnapshot
 
 KEYS = st.binary(max_size=3)
 CHANGES = st.dictionaries(KEYS, st.none() | st.binary(max_size=2), max_size=6)
@@ -85,6 +85,100 @@ def test_any_past_state_is_what_a_plain_dictionary_was(
         check()
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    history=st.lists(CHANGES, min_size=1, max_size=12),
+    keep=st.integers(1, 4),
+    from_block=st.integers(0, 8),
+)
+def test_pruning_forgets_old_states_and_nothing_else(
+    history: list[dict[bytes, bytes | None]], keep: int, from_block: int
+) -> None:
+    """`from_block` is where pruning begins, as when a long chain is opened with it."""
+    genesis = {b"\x01": b"g", b"\x02\x01": b"h"}
+    full = Store.open(block(0), genesis)
+    pruned = Store.open(block(0), genesis, Database(MEMORY))
+    for number, changes in enumerate(history):
+        pruned.keep = keep if number >= from_block else None
+        append(full, changes)
+        append(pruned, changes)
+    oldest = max(len(history) - keep, 0) if len(history) > from_block else 0
+    assert pruned.database is not None
+    with Database(Path("a dump"), pruned.dump(0)) as dumped:
+        again = Store.open(block(0), genesis, dumped)
+        for store in (pruned, again):
+            for one, expected in dump(full)[oldest:]:
+                state = store.state(one)
+                assert [(key, state.get(key)) for key in state.keys(b"")] == expected
+            for number in range(oldest):
+                one = full.find_number(number)  # type: ignore[assignment]
+                assert store.find_number(number) == one
+                with pytest.raises(StateDiscarded, match=f"discarded for 0x{one.hash.hex()}"):
+                    store.state(one)
+        rows = dumped._connection.execute("SELECT count(*) FROM kv").fetchone()[0]
+        # Nothing is kept that no state has: all rows but the first of each key are newer.
+        assert rows == sum(len(versions.blocks) for versions in pruned._versions.values())
+        for versions in pruned._versions.values():
+            assert all(number > oldest for number in versions.blocks[1:])
+            assert versions.values[0] is not None or versions.blocks[0] > oldest
+    pruned.close()
+
+
+def test_a_pruned_snapshot_is_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "chain.db"
+    store = Store.open(block(0), {}, Database(path), keep=3)
+    append(store, {b"k": b"1"})
+    old, same = store.snapshot(0), store.snapshot(0)
+    append(store, {b"k": b"2"})
+    late = store.snapshot(0)
+    for value in (b"3", b"4", b"5"):
+        append(store, {b"k": value})
+    store.close()
+    store = Store.open(block(0), {}, Database(path), keep=3)
+    for snapshot in (old, same):
+        with pytest.raises(UnknownSnapshot):
+            store.revert(snapshot.number)
+    store.revert(late.number)
+    assert store.state(store.head).get(b"k") == b"2"
+    store.close()
+
+
+def test_a_chain_becomes_another(tmp_path: Path) -> None:
+    first = Store.open(block(0), {b"g": b"1"}, Database(tmp_path / "first.db"))
+    memory = Store.open(block(0), {b"g": b"1"})
+    for store in (first, memory):
+        append(store, {b"k": b"v"}, (b"body",))
+        store.snapshot(5)
+        append(store, {b"k": None})
+    for source in (first, memory):
+        target = Store.open(block(0, b"\x02" * 32), {b"o": b"x"}, Database(tmp_path / "other.db"))
+        append(target, {b"p": b"q"})
+        with Database(Path("a dump"), source.dump(7)) as dumped:
+            target.replace(dumped)
+        append(target, {b"k": b"on"})
+        seen = dump(target)
+        assert seen[:-1] == dump(source)
+        target.close()
+        target = Store.open(block(0), {}, Database(tmp_path / "other.db"))
+        assert dump(target) == seen
+        target.revert(1)
+        assert dump(target) == seen[:2]
+        target.close()
+        (tmp_path / "other.db").unlink()
+    first.close()
+
+
+def test_a_dump_that_is_none_changes_nothing() -> None:
+    store = Store.open(block(0), {b"g": b"1"})
+    append(store, {b"k": b"v"})
+    before = dump(store)
+    good = store.dump(0)
+    for bad in (b"", b"text", bytes(4096), good[:5000], good[:-4096], b"x" + good[1:]):
+        with pytest.raises(DatabaseUnusable), Database(Path("a dump"), bad) as dumped:
+            store.replace(dumped)
+        assert dump(store) == before
+
+
 def test_a_block_by_hash_and_height() -> None:
     store = Store.open(block(0), {})
     append(store, {b"k": b"v"}, (b"one", b"two"))
@@ -139,9 +233,9 @@ def test_databases_that_cannot_be_used(tmp_path: Path) -> None:
     database.close()
 
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version=2")
+        connection.execute("PRAGMA user_version=3")
     connection.close()
-    with pytest.raises(DatabaseUnusable, match="schema 2"):
+    with pytest.raises(DatabaseUnusable, match="schema 3"):
         Database(path)
 
     foreign = tmp_path / "foreign.db"

@@ -9,7 +9,7 @@ import pytest
 from chain.devnet.node import NodeConfig
 from chain.devnet.schedule import Interval
 from chain.devnet.server import ServerLimits
-from tests.devnet.conftest import Client, Devnet, run_devnet
+from tests.devnet.conftest import Client, Running, run_devnet
 from tests.devnet.tiny import FOREVER, NUMBER, data_key, extrinsic
 
 ALICE = b"a" * 32
@@ -76,7 +76,7 @@ async def test_final_blocks_without_an_interval_lag_a_moment(client: Client) -> 
 
 
 async def test_what_was_to_become_final_before_a_revert_does_not(
-    devnet: Devnet, client: Client, caplog: pytest.LogCaptureFixture
+    devnet: Running, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     snapshot = await client.get("devnet_snapshot")
     await client.get("devnet_mine", 3)
@@ -151,7 +151,7 @@ async def test_all_storage_changes(client: Client) -> None:
     assert changes[f"0x{NUMBER.hex()}"] == "0x01000000"
 
 
-async def test_http_cannot_subscribe(devnet: Devnet) -> None:
+async def test_http_cannot_subscribe(devnet: Running) -> None:
     body = b'{"jsonrpc":"2.0","id":1,"method":"chain_subscribeNewHeads","params":[]}'
     _, answer = await devnet.post(body)
     assert "WebSocket" in answer["error"]["message"]
@@ -166,7 +166,7 @@ async def test_subscriptions_are_counted(client: Client) -> None:
     await client.get("state_subscribeRuntimeVersion")
 
 
-async def test_a_closed_connection_leaves_nothing_behind(devnet: Devnet) -> None:
+async def test_a_closed_connection_leaves_nothing_behind(devnet: Running) -> None:
     client = await devnet.connect()
     await client.get("chain_subscribeNewHeads")
     await client.get("state_subscribeStorage", None)

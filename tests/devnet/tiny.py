@@ -8,18 +8,20 @@ b"doubt" one while it validates, b"huge" never fits, b"poor" cannot pay, b"seven
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chain.devnet.engine import (
     BuiltBlock,
+    Cheat,
     Header,
     RuntimeVersion,
+    SetBalance,
     StateReader,
     Validity,
     nonce_tag,
     state_root,
 )
-from chain.errors import InvalidTransaction, ScaleError, UnknownApi
+from chain.errors import InvalidTransaction, OtherError, ScaleError, UnknownApi
 from chain.scale import compact
 from chain.types import blake2_256
 
@@ -176,3 +178,12 @@ class TinyEngine:
             (b"\x06test" + compact(1) + b"\x01",),
         )
         return BuiltBlock(header, header.hash(), tuple(included), changes, tuple(rejected))
+
+    def cheat_block(
+        self, state: StateReader, parent: Header, cheat: Cheat, timestamp_ms: int
+    ) -> BuiltBlock:
+        """Note the cheat under b"cheat"; a balance of 13 is refused."""
+        if isinstance(cheat, SetBalance) and cheat.rao == 13:
+            raise OtherError("unlucky")
+        built = self.build_block(state, parent, (), timestamp_ms)
+        return replace(built, changes={**built.changes, data_key(b"cheat"): repr(cheat).encode()})

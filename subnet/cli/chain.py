@@ -1,0 +1,307 @@
+"""`subnet chain`: look at a chain, ours or a real one; nothing is signed, nothing is changed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json as jsonlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from subnet.cli import output
+
+if TYPE_CHECKING:
+    from subnet.cli.explorer import BlockRecord, EventRecord, ExtrinsicRecord
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at a chain.")
+
+Network = Annotated[
+    str,
+    typer.Option(
+        envvar="SUBNET_NETWORK_CHAIN",
+        help="`local`, `test`, `finney`, or the ws:// or wss:// address of a node.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+At = Annotated[
+    int | None, typer.Option("--block", min=0, help="As of this block; the newest, if not given.")
+]
+SHOWN = 96  # characters of a value in a table; --json has all of it
+RAO = 10**9
+
+
+@app.command()
+def blocks(
+    network: Network = "local",
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many.")] = 10,
+    block: At = None,
+    json: Json = False,
+) -> None:
+    """The newest blocks, newest first: when, and which calls were in them."""
+    from subnet.cli.explorer import Explorer
+
+    with Explorer.connect(_endpoint(network)) as explorer:
+        newest = explorer.head() if block is None else block
+        oldest = max(newest - count + 1, 0)
+        found = [explorer.block(number) for number in range(newest, oldest - 1, -1)]
+    if json:
+        output.data([_plain_block(one) for one in found])
+        return
+    rows = [
+        (str(one.number), _time(one.time), one.hash[:18], str(len(one.events)), _calls(one))
+        for one in found
+    ]
+    output.result(_table(("block", "time", "hash", "events", "calls"), rows, right={0, 3}))
+
+
+@app.command()
+def events(
+    block: Annotated[int | None, typer.Argument(min=0, help="The newest, if not given.")] = None,
+    network: Network = "local",
+    json: Json = False,
+) -> None:
+    """Everything that happened in a block, in order; `-` is what the block did by itself."""
+    from subnet.cli.explorer import Explorer
+
+    with Explorer.connect(_endpoint(network)) as explorer:
+        found = explorer.block(explorer.head() if block is None else block).events
+    if json:
+        output.data([dataclasses.asdict(event) for event in found])
+        return
+    output.result(_event_table(found))
+
+
+@app.command()
+def extrinsic(
+    which: Annotated[
+        str, typer.Argument(metavar="BLOCK-INDEX|HASH", help="Such as 120-1, or 0x and 64 digits.")
+    ],
+    network: Network = "local",
+    within: Annotated[
+        int, typer.Option(min=1, help="Blocks back from the newest in which a hash is looked for.")
+    ] = 256,
+    json: Json = False,
+) -> None:
+    """One extrinsic: who signed what, how it ended, what it cost, which events it made."""
+    from subnet.cli.explorer import Explorer
+
+    place = _place(which)
+    with Explorer.connect(_endpoint(network)) as explorer:
+        if place is None:
+            found = explorer.find_extrinsic(which, explorer.head(), within)
+        else:
+            found = explorer.extrinsic(*place)
+    if json:
+        output.data(dataclasses.asdict(found))
+        return
+    output.result("\n\n".join((_facts(found), _event_table(found.events))))
+
+
+@app.command()
+def metagraph(
+    netuid: Annotated[int, typer.Argument(min=0)],
+    network: Network = "local",
+    block: At = None,
+    json: Json = False,
+) -> None:
+    """Every seat of a subnet: stake, permit, and what the last epoch gave it."""
+    from chain.client import Chain
+
+    async def read() -> Any:
+        async with Chain.connect(_endpoint(network)) as chain:
+            return await chain.metagraph(netuid, block)
+
+    found = asyncio.run(read())
+    if json:
+        output.data(_with_integers(dataclasses.asdict(found)))
+        return
+    rows = [
+        (
+            str(neuron.uid),
+            neuron.hotkey,
+            _whole(int(neuron.stake)),
+            "yes" if neuron.permit else "",
+            f"{neuron.incentive / 65535:.4f}",
+            f"{neuron.dividends / 65535:.4f}",
+            _whole(int(neuron.emission)),
+            str(neuron.last_update),
+            "" if neuron.host is None else f"{neuron.host}:{neuron.port}",
+        )
+        for neuron in found.neurons
+    ]
+    heads = ("uid", "hotkey", "stake", "permit", "incentive", "dividends", "emission", "updated")
+    table = _table((*heads, "axon"), rows, right={0, 2, 4, 5, 6, 7})
+    output.result(f"subnet {netuid} at block {found.block}, tempo {found.tempo}\n\n{table}")
+
+
+_EMISSION = {
+    "tao_in": "SubnetTaoInEmission",
+    "alpha_in": "SubnetAlphaInEmission",
+    "alpha_out": "SubnetAlphaOutEmission",
+    "pending_miners": "PendingServerEmission",
+    "pending_validators": "PendingValidatorEmission",
+    "pending_owner": "PendingOwnerCut",
+}
+"""What is shown, and the storage item it is; a block's share first, then what waits."""
+
+
+@app.command()
+def emission(network: Network = "local", block: At = None, json: Json = False) -> None:
+    """What each subnet is given by a block, and what waits for its next epoch."""
+    from chain.client import Chain
+
+    async def read() -> tuple[int, list[dict[str, Any]]]:
+        async with Chain.connect(_endpoint(network)) as chain:
+            at = await chain.block() if block is None else block
+
+            async def column(item: str) -> dict[int, Any]:
+                rows = await chain.query_map("SubtensorModule", item, block=at)
+                return {int(netuid): value for netuid, value in rows}
+
+            netuids = sorted(await column("NetworksAdded"))
+            prices = await column("SubnetMovingPrice")
+            amounts = {name: await column(item) for name, item in _EMISSION.items()}
+            return at, [
+                {
+                    "netuid": netuid,
+                    "price": _fixed(prices.get(netuid, 0), 32),
+                    **{name: int(amounts[name].get(netuid, 0)) for name in _EMISSION},
+                }
+                for netuid in netuids
+            ]
+
+    at, found = asyncio.run(read())
+    if json:
+        output.data({"block": at, "subnets": found})
+        return
+    rows = [
+        (
+            str(row["netuid"]),
+            f"{row['price']:.6f}",
+            *(_whole(row[name]) for name in _EMISSION),
+        )
+        for row in found
+    ]
+    heads = ("netuid", "price", *(name.replace("_", " ") for name in _EMISSION))
+    table = _table(heads, rows, right=set(range(len(heads))))
+    output.result(f"TAO and alpha at block {at}; price is the moving average\n\n{table}")
+
+
+# Reading what was typed
+
+
+def _endpoint(network: str) -> str:
+    from subnet.config import ENDPOINTS
+
+    if network not in ENDPOINTS and not network.startswith(("ws://", "wss://")):
+        raise typer.BadParameter(
+            f"{network!r} is not one of {', '.join(ENDPOINTS)} nor a ws:// address",
+            param_hint="--network",
+        )
+    return ENDPOINTS.get(network, network)
+
+
+def _place(which: str) -> tuple[int, int] | None:
+    """The block and index that "120-1" means; None for a hash."""
+    if which.lower().startswith("0x") and len(which) == 66:
+        return None
+    block, dash, index = which.partition("-")
+    if not dash or not block.isdecimal() or not index.isdecimal():
+        raise typer.BadParameter(
+            f"{which!r} is neither like 120-1 nor a hash", param_hint="BLOCK-INDEX|HASH"
+        )
+    return int(block), int(index)
+
+
+# Showing
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> str:
+    """Columns as wide as they need; those in `right` are aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = []
+    for row in (heads, *rows):
+        cells = [
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _event_table(found: Sequence[EventRecord]) -> str:
+    rows = [
+        (
+            "-" if event.extrinsic is None else str(event.extrinsic),
+            f"{event.pallet}.{event.name}",
+            _short(event.attributes),
+        )
+        for event in found
+    ]
+    return _table(("extrinsic", "event", "attributes"), rows, right={0})
+
+
+def _facts(found: ExtrinsicRecord) -> str:
+    facts = {
+        "extrinsic": f"{found.block}-{found.index}",
+        "hash": found.hash,
+        "call": f"{found.pallet}.{found.call}",
+        **{f"  {name}": _short(value) for name, value in found.args.items()},
+        "signer": found.signer or "none: the block's own",
+        "nonce": "" if found.nonce is None else str(found.nonce),
+        "fee": "" if found.fee is None else f"{found.fee} rao",
+        "result": "done" if found.failure is None else f"failed: {found.failure}",
+    }
+    return "\n".join(f"{name:<14} {value}" for name, value in facts.items() if value)
+
+
+def _calls(block: BlockRecord) -> str:
+    """The calls of a block but its own, each with how often and whether it failed."""
+    counts: dict[str, int] = {}
+    for extrinsic in block.extrinsics:
+        if extrinsic.signer is not None:
+            failed = "" if extrinsic.failure is None else f" ({extrinsic.failure})"
+            name = f"{extrinsic.pallet}.{extrinsic.call}{failed}"
+            counts[name] = counts.get(name, 0) + 1
+    named = [name if count == 1 else f"{count} x {name}" for name, count in counts.items()]
+    return _cut(", ".join(named))
+
+
+def _plain_block(block: BlockRecord) -> dict[str, Any]:
+    time = None if block.time is None else block.time.isoformat()
+    return dataclasses.asdict(block) | {"time": time}
+
+
+def _with_integers(value: Any) -> Any:
+    """Units are integers that JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _with_integers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_integers(item) for item in value]
+    return value if value is None or isinstance(value, bool | str | float) else int(value)
+
+
+def _time(time: datetime | None) -> str:
+    return "" if time is None else f"{time:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _whole(amount: int) -> str:
+    """Billionths as the whole unit."""
+    return f"{amount / RAO:,.4f}"
+
+
+def _fixed(value: Any, fraction_bits: int) -> float:
+    bits = value["bits"] if isinstance(value, dict) else value
+    return float(bits) / (1 << fraction_bits)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else jsonlib.dumps(value, ensure_ascii=False)
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 2]}.."
