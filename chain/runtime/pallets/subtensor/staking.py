@@ -12,9 +12,9 @@ from chain.errors import ModuleError
 from chain.runtime.fixed import U64F64
 from chain.runtime.frame import Ctx, ensure, ensure_signed
 from chain.runtime.pallets import alpha_assets, balances, swap
+from chain.runtime.pallets.subtensor import children, hotkeys, rootdividends, shares
 from chain.runtime.pallets.subtensor import errors as er
 from chain.runtime.pallets.subtensor import events as ev
-from chain.runtime.pallets.subtensor import children, hotkeys, rootdividends, shares
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.accounts import BURN_ACCOUNT, subnet_account
 from chain.runtime.pallets.subtensor.pallet import pallet
