@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,23 +20,28 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+@pytest.fixture(scope="session")
+def own_caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home for the clients, so that nothing of the user's is read or written."""
     home: Path = tmp_path_factory.mktemp("home")
-    own = {
-        "HOME": str(home),
-        "BITTENSOR_RUNTIME_CACHE_DIR": str(home / "runtime"),
-        "BTCLI_TOKEN_SYMBOLS_CACHE": str(home / "symbols.json"),
-    }
-    before = {name: os.environ.get(name) for name in own}
-    os.environ.update(own)
-    yield home
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
+    return home
+
+
+@contextmanager
+def living_in(home: Path) -> Iterator[None]:
+    """Clients inside find their files in `home`; tests of other rooms are not moved."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(home / "runtime"))
+        patch.setenv("BTCLI_TOKEN_SYMBOLS_CACHE", str(home / "symbols.json"))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def at_home(own_caches: Path) -> Iterator[None]:
+    """Every test of this room runs there."""
+    with living_in(own_caches):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +49,9 @@ def town(tmp_path_factory: pytest.TempPathFactory, own_caches: Path) -> Iterator
     """The town, on a chain that makes a block for each extrinsic."""
     log: Path = tmp_path_factory.mktemp("devnet") / "log"
     with devnet_process(log, "--block-time", "instant") as devnet:
-        yield asyncio.run(found(devnet.url))
+        with living_in(own_caches):
+            town = asyncio.run(found(devnet.url))
+        yield town
 
 
 @pytest.fixture(scope="session")

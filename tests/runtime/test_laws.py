@@ -363,10 +363,8 @@ class Chain(RuleBasedStateMachine):
     @invariant()
     def whoever_holds_stake_lists_the_hotkey(self) -> None:
         ctx = self.world.ctx
-        for (hotkey, coldkey, netuid), _ in s.AlphaV2.items(ctx):
-            if hotkey not in s.StakingHotkeys.get(ctx, coldkey):
-                # A crumb of a share may stay behind when all that it is worth has moved.
-                assert s.TotalHotkeyAlpha.get(ctx, hotkey, netuid) < len(COLDKEYS)
+        for (hotkey, coldkey, _), _ in s.AlphaV2.items(ctx):
+            assert hotkey in s.StakingHotkeys.get(ctx, coldkey)
 
     @invariant()
     def children_and_parents_agree(self) -> None:
@@ -467,8 +465,8 @@ TestExtrinsics.settings = settings(max_examples=30, stateful_step_count=10, dead
 @pytest.mark.slow
 class TestLawsForLong(Chain.TestCase):  # type: ignore[misc,valid-type]
     settings = settings(
-        max_examples=2000,
-        stateful_step_count=80,
+        max_examples=300,
+        stateful_step_count=60,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )

@@ -167,3 +167,18 @@ def test_holdings_sum_to_the_pool_and_only_their_owner_moves_them(
             # A unit of the sum comes and goes with rounding, for anybody.
             assert abs(moved[who] - amount) <= 1
             assert all(abs(m) <= 1 for other, m in enumerate(moved) if other != who)
+
+
+def test_who_takes_all_leaves_no_crumb_to_own_the_empty_pool() -> None:
+    world = Economy()
+    ctx = world.ctx
+    holders = COLDKEYS[:2]
+    for holder, alpha in zip(holders, (3, 7_777_777), strict=True):
+        shares.increase(ctx, HOTKEY, holder, NETUID, Alpha(alpha))
+    shares.increase_all(ctx, HOTKEY, NETUID, Alpha(1_000_003))
+    for holder in holders:
+        held = shares.value(ctx, HOTKEY, holder, NETUID)
+        shares.decrease(ctx, HOTKEY, holder, NETUID, held)
+        assert s.AlphaV2.find(ctx, HOTKEY, holder, NETUID) is None
+    shares.increase_all(ctx, HOTKEY, NETUID, Alpha(5_000))
+    assert values(world) == [0, 0, 0]

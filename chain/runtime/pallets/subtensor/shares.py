@@ -104,13 +104,18 @@ def increase(ctx: Ctx, hotkey: AccountId, coldkey: AccountId, netuid: NetUid, al
 
 
 def decrease(ctx: Ctx, hotkey: AccountId, coldkey: AccountId, netuid: NetUid, alpha: Alpha) -> None:
-    """Take shares worth `alpha` from `coldkey`, which must hold as much."""
+    """Take shares worth `alpha` from `coldkey`, which must hold as much.
+
+    Who takes all keeps no share: a crumb left by rounding down would be worth nothing until the
+    pool is empty, and then own all that comes into it.
+    """
     if not alpha:
         return
     shares = s.TotalHotkeySharesV2.get(ctx, hotkey, netuid)
-    worth = _worth(ctx, hotkey, netuid, alpha, shares)
-    held = sub(s.AlphaV2.get(ctx, hotkey, coldkey, netuid), worth)
-    _put_shares(ctx, hotkey, coldkey, netuid, held, sub(shares, worth))
+    held = s.AlphaV2.get(ctx, hotkey, coldkey, netuid)
+    takes_all = alpha >= value(ctx, hotkey, coldkey, netuid)
+    worth = held if takes_all else _worth(ctx, hotkey, netuid, alpha, shares)
+    _put_shares(ctx, hotkey, coldkey, netuid, sub(held, worth), sub(shares, worth))
     now = total(ctx, hotkey, netuid)
     _put_total(ctx, hotkey, netuid, now.saturating_sub(alpha))
     staked = s.TotalAlphaStaked.get(ctx, netuid)
