@@ -41,7 +41,7 @@ class Author:
         candidates = self._pool.candidates(EXTRINSICS_A_BLOCK)
         try:
             built = self._build(candidates, timestamp_ms)
-        except Exception:
+        except Exception:  # a bug of the engine costs the extrinsic that shows it, not the block
             if not candidates:
                 raise
             _log.exception("no block can be built with all %d extrinsics", len(candidates))
