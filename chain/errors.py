@@ -9,6 +9,7 @@
     |   +-- BadOrigin        ... because of who called
     |   +-- TokenError, ArithmeticFault, CallFiltered are spelled as the chain spells them
     +-- InvalidTransaction   an extrinsic that must not enter the pool or a block
+    |   +-- NeedsRealRuntime ... because of a call that this runtime does not have
     +-- UnknownApi           a runtime API that this runtime does not have
 
 A refusal (ChainRefused, DispatchError, InvalidTransaction) is an answer.
@@ -27,6 +28,7 @@ __all__ = [
     "DispatchError",
     "InvalidTransaction",
     "ModuleError",
+    "NeedsRealRuntime",
     "OtherError",
     "ScaleError",
     "TokenError",
@@ -107,6 +109,15 @@ class InvalidTransaction(ChainError):
         super().__init__(f"Custom error: {custom}" if custom is not None else kind)
         self.kind = kind
         self.custom = custom
+
+
+class NeedsRealRuntime(InvalidTransaction):
+    """An extrinsic with a call that only a real runtime has: it is known here, and refused."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__("Call")
+        self.args = (f"{call} needs the real-runtime engine: the Python runtime does not have it",)
+        self.call = call
 
 
 class UnknownApi(ChainError):

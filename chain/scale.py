@@ -11,6 +11,9 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import itertools
+import operator
+import struct
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
@@ -68,14 +71,30 @@ else:
         """A signed 128-bit integer."""
 
 
+MAX_DEPTH = 64
+"""How deep a type may stand inside itself (calls in calls). The chain's limit is 256, which would
+be deeper than Python's own stack allows."""
+
+
 class Reader:
     """A cursor over bytes. Reading past the end is a ScaleError."""
 
-    __slots__ = ("data", "position")
+    __slots__ = ("data", "depth", "position")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self.depth = 0
         self.position = 0
+
+    def descend(self) -> None:
+        """Begin a value of a type that may contain itself; ScaleError when that is too deep."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise ScaleError(f"nested more than {MAX_DEPTH} deep")
+
+    def ascend(self) -> None:
+        """End such a value."""
+        self.depth -= 1
 
     def take(self, count: int) -> bytes:
         """The next `count` bytes."""
@@ -88,7 +107,13 @@ class Reader:
 
     def byte(self) -> int:
         """The next byte as an integer."""
-        return self.take(1)[0]
+        position = self.position
+        try:
+            value = self.data[position]
+        except IndexError:
+            raise ScaleError(f"needs 1 bytes at offset {position}, has 0") from None
+        self.position = position + 1
+        return value
 
     def compact(self) -> int:
         """The next compact integer; ScaleError for a form longer than needed."""
@@ -116,12 +141,15 @@ class Reader:
         return len(self.data) - self.position
 
 
+_COMPACT = [bytes([value << 2]) for value in range(0x40)]
+
+
 def compact(value: int) -> bytes:
     """`value` as a compact integer."""
     if value < 0:
         raise ScaleError(f"a compact integer is not negative: {value}")
     if value <= 0x3F:
-        return bytes([value << 2])
+        return _COMPACT[value]
     if value <= 0x3FFF:
         return (value << 2 | 1).to_bytes(2, "little")
     if value <= 0x3FFFFFFF:
@@ -239,7 +267,10 @@ class Text(Codec[str]):
     """UTF-8 with its length."""
 
     def encode(self, value: str) -> bytes:
-        raw = value.encode()
+        try:
+            raw = value.encode()
+        except UnicodeEncodeError as error:  # half of a surrogate pair, as JSON can carry it
+            raise ScaleError("text is not Unicode") from error
         return compact(len(raw)) + raw
 
     def read(self, reader: Reader) -> str:
@@ -297,17 +328,19 @@ class FixedBytes(Codec[bytes]):
 
 @dataclass(frozen=True)
 class Compact(Codec[Any]):
-    """An integer, or a newtype of one, in compact form."""
+    """An integer, or a newtype of one, in compact form. A compact unit is no bytes."""
 
     inner: Codec[Any]
 
-    def encode(self, value: int) -> bytes:
-        self.inner.encode(value)  # the width of the inner type is the limit
-        return compact(int(value))
+    def encode(self, value: Any) -> bytes:
+        raw = self.inner.encode(value)  # the width of the inner type is the limit
+        return raw if isinstance(self.inner, Tuple) else compact(int(value))
 
     def read(self, reader: Reader) -> Any:
-        value = reader.compact()
         inner = self.inner
+        if isinstance(inner, Tuple):
+            return inner.read(reader)
+        value = reader.compact()
         while isinstance(inner, Newtype):
             inner = inner.inner
         if isinstance(inner, Integer) and value.bit_length() > inner.bits:
@@ -347,26 +380,54 @@ class Vector(Codec[Any]):
     item: Codec[Any]
     limit: int | None = None
 
+    @functools.cached_property
+    def _packed(self) -> tuple[str, int] | None:
+        """How `struct` names an item that is one integer or several of one width: "H", 2."""
+        item = self.item
+        if isinstance(item, Newtype):
+            item = item.inner
+        parts = item.items if isinstance(item, Tuple) else (item,)
+        codes = {_struct_code(part) for part in parts}
+        code = codes.pop() if len(codes) == 1 else None
+        return None if code is None else (code, len(parts))
+
     def encode(self, value: Sequence[Any]) -> bytes:
         self._ensure(len(value))
-        item = self.item
-        if isinstance(item, Integer):  # weights and metagraph columns: one pass, no call per item
-            size, signed = item.bits // 8, item.signed
-            try:
-                body = b"".join([int.to_bytes(v, size, "little", signed=signed) for v in value])
-            except (OverflowError, TypeError) as error:
-                raise ScaleError(f"an item is not {item.name}") from error
+        if self._packed is not None:  # weights and metagraph columns: no call for each item
+            body = self._pack(value, *self._packed)
         else:
-            body = b"".join([item.encode(v) for v in value])
+            body = b"".join([self.item.encode(v) for v in value])
         return compact(len(value)) + body
+
+    def _pack(self, value: Sequence[Any], code: str, width: int) -> bytes:
+        if width > 1:
+            if any(len(v) != width for v in value):
+                raise ScaleError(f"an item needs {width} values")
+            value = [part for v in value for part in v]
+        try:
+            return struct.pack(f"<{len(value)}{code}", *value)
+        except struct.error as error:
+            raise ScaleError(f"an item does not fit: {error}") from error
 
     def read(self, reader: Reader) -> list[Any]:
         length = reader.compact()
         self._ensure(length)
-        if length > reader.remaining and not _is_empty(self.item):
+        if length > reader.remaining:
             raise ScaleError(f"a list of {length} items in {reader.remaining} bytes")
+        if self._packed is not None:
+            return self._unpack(reader, length, *self._packed)
         read = self.item.read
         return [read(reader) for _ in range(length)]
+
+    def _unpack(self, reader: Reader, length: int, code: str, width: int) -> list[Any]:
+        form = struct.Struct(f"<{length * width}{code}")
+        values = form.unpack(reader.take(form.size))
+        item, items = self.item, iter(values)
+        if isinstance(item.inner if isinstance(item, Newtype) else item, Tuple):
+            items = zip(*[items] * width, strict=True)
+        if isinstance(item, Newtype):
+            items = map(item.make, items)
+        return list(items)
 
     def _ensure(self, length: int) -> None:
         if self.limit is not None and length > self.limit:
@@ -378,8 +439,12 @@ class Vector(Codec[Any]):
         return _bounded(Vector(self.item), self.item)
 
 
-def _is_empty(item: Codec[Any]) -> bool:
-    return isinstance(item, Tuple) and not item.items
+def _struct_code(item: Codec[Any]) -> str | None:
+    """The letter `struct` has for an integer, if it has one."""
+    if not isinstance(item, Integer):
+        return None
+    code = {8: "b", 16: "h", 32: "i", 64: "q"}.get(item.bits)
+    return code if item.signed or code is None else code.upper()
 
 
 def _bounded(inner: Codec[Any], item: Codec[Any]) -> Shape:
@@ -425,19 +490,32 @@ class Tuple(Codec[Any]):
 
 
 @dataclass(frozen=True)
+class SomeNone:
+    """An option that holds an empty option, which None cannot say."""
+
+
+SOME_NONE = SomeNone()
+
+
+@dataclass(frozen=True)
 class Option(Codec[Any]):
-    """None, or a value."""
+    """None, or a value; SOME_NONE where the value is itself an empty option."""
 
     item: Codec[Any]
 
     def encode(self, value: Any) -> bytes:
-        return b"\x00" if value is None else b"\x01" + self.item.encode(value)
+        if value is None:
+            return b"\x00"
+        return b"\x01" + self.item.encode(None if value is SOME_NONE else value)
 
     def read(self, reader: Reader) -> Any:
         tag = reader.byte()
         if tag > 1:
             raise ScaleError(f"an option starts with 0 or 1, not {tag}")
-        return self.item.read(reader) if tag else None
+        if not tag:
+            return None
+        value = self.item.read(reader)
+        return SOME_NONE if value is None else value
 
     def shape(self) -> Shape:
         some = VariantShape("Some", 1, (Field(self.item),))
@@ -483,7 +561,7 @@ class OrderedMap(Codec[Any]):
     def read(self, reader: Reader) -> dict[Any, Any]:
         return dict(self._pairs.read(reader))
 
-    @property
+    @functools.cached_property
     def _pairs(self) -> Vector:
         return Vector(Tuple((self.key, self.value)))
 
@@ -508,8 +586,43 @@ class Struct(Codec[Any]):
         """Each field's name and codec."""
         return members(self.cls)
 
+    @functools.cached_property
+    def _leaves(self) -> tuple[tuple[str, Codec[Any]], ...]:
+        """The fields, and instead of a struct or a newtype what is inside: path and codec."""
+        leaves: list[tuple[str, Codec[Any]]] = []
+        for name, inner in self.members:
+            bare = _unwrapped(inner)
+            if isinstance(bare, Struct):
+                leaves += [(f"{name}.{path}", leaf) for path, leaf in bare._leaves]
+            else:
+                leaves.append((name, bare))
+        return tuple(leaves)
+
+    @functools.cached_property
+    def _write(self) -> Callable[[Any], bytes]:
+        """Writes a value: its leaves are fetched at once, integers side by side packed at once."""
+        codes = [_struct_code(leaf) for _, leaf in self._leaves]
+        parts: list[tuple[slice, Callable[..., bytes]]] = []  # of the leaves, and what writes it
+        for packed, run in itertools.groupby(range(len(codes)), lambda i: codes[i] is not None):
+            leaves = list(run)
+            if packed:
+                form = struct.Struct("<" + "".join(str(codes[i]) for i in leaves))
+                parts.append((slice(leaves[0], leaves[-1] + 1), form.pack))
+            else:
+                parts += [(slice(i, i + 1), self._leaves[i][1].encode) for i in leaves]
+        values_of = _getter([path for path, _ in self._leaves])
+
+        def write(value: Any) -> bytes:
+            values = values_of(value)
+            try:
+                return b"".join([pack(*values[part]) for part, pack in parts])
+            except struct.error as error:
+                raise ScaleError(f"{value!r} does not fit: {error}") from error
+
+        return write
+
     def encode(self, value: Any) -> bytes:
-        return b"".join([c.encode(getattr(value, name)) for name, c in self.members])
+        return self._write(value)
 
     def read(self, reader: Reader) -> Any:
         return self.cls(*[c.read(reader) for _, c in self.members])
@@ -634,6 +747,27 @@ class Described(Codec[Any]):
 
     def shape(self) -> Shape:
         return self.describe()
+
+
+def writer(inner: Codec[Any]) -> Callable[[Any], bytes]:
+    """`inner.encode`, or what does the same in fewer calls."""
+    bare = _unwrapped(inner)
+    return bare._write if isinstance(bare, Struct) else bare.encode
+
+
+def _unwrapped(inner: Codec[Any]) -> Codec[Any]:
+    """A newtype is written as what it wraps."""
+    while isinstance(inner, Newtype):
+        inner = inner.inner
+    return inner
+
+
+def _getter(paths: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """What fetches several attributes, of attributes too, as a tuple."""
+    if not paths:
+        return lambda _: ()
+    fetch = operator.attrgetter(*paths)
+    return fetch if len(paths) > 1 else lambda value: (fetch(value),)
 
 
 def members(cls: type[Any]) -> tuple[tuple[str, Codec[Any]], ...]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from chain.devnet.clock import ChainClock
-from chain.devnet.engine import BuiltBlock, Cheat, Engine
+from chain.devnet.engine import BuiltBlock, Cheat, Engine, state_root
 from chain.devnet.pool import Pool
 from chain.devnet.store import Block, Store
 from chain.types import blake2_256
@@ -52,7 +53,10 @@ class Author:
         """Store a block without extrinsics, in whose state `changes` hold as given."""
         timestamp_ms = self._clock.stamp(self._store.head.timestamp_ms)
         built = self._build((), timestamp_ms)
-        return self._keep(built, timestamp_ms, {**built.changes, **changes})
+        changes = {**built.changes, **changes}
+        parent = self._store.head.header
+        header = replace(built.header, state_root=state_root(parent.state_root, changes))
+        return self._keep(replace(built, header=header, hash=header.hash()), timestamp_ms, changes)
 
     def make_cheating(self, cheat: Cheat) -> Block:
         """Store a block without extrinsics, in which `cheat` is done. Raises DispatchError."""
@@ -68,8 +72,9 @@ class Author:
         block = Block(built.header, built.hash, tuple(built.extrinsics), timestamp_ms)
         self._store.append(block, changes)
         self._clock.stamped()
-        included = [blake2_256(extrinsic) for extrinsic in block.extrinsics]
-        self._pool.settle(included, built.rejected, self._store.state(block), block.header)
+        if self._pool:
+            included = [blake2_256(extrinsic) for extrinsic in block.extrinsics]
+            self._pool.settle(included, built.rejected, self._store.state(block), block.header)
         return block
 
     def _build(self, extrinsics: Sequence[bytes], timestamp_ms: int) -> BuiltBlock:

@@ -89,24 +89,32 @@ class Database:
         execute("PRAGMA trusted_schema=OFF")
         execute("PRAGMA locking_mode=EXCLUSIVE")
         execute("PRAGMA busy_timeout=0")
+        is_new = self._ensure_ours()  # before anything is written
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=NORMAL")
         execute("BEGIN EXCLUSIVE")
-        (mark,) = execute("PRAGMA application_id").fetchone()
-        (schema,) = execute("PRAGMA user_version").fetchone()
-        (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables == 0:
+        if is_new:
             for statement in _TABLES.split(";"):
                 execute(statement)
             execute(f"PRAGMA application_id={APPLICATION_ID}")
             execute(f"PRAGMA user_version={SCHEMA}")
-        elif mark != APPLICATION_ID:
+        execute("COMMIT")
+
+    def _ensure_ours(self) -> bool:
+        """Whether there is nothing in the file yet. Raises DatabaseUnusable for another's file."""
+        execute = self._connection.execute
+        (mark,) = execute("PRAGMA application_id").fetchone()
+        (schema,) = execute("PRAGMA user_version").fetchone()
+        (tables,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables == 0:
+            return True
+        if mark != APPLICATION_ID:
             raise DatabaseUnusable(self.path, "is not a devnet database; name another file")
-        elif schema != SCHEMA:
+        if schema != SCHEMA:
             raise DatabaseUnusable(
                 self.path, f"has schema {schema}, this version reads {SCHEMA}; name another file"
             )
-        execute("COMMIT")
+        return False
 
     def is_empty(self) -> bool:
         """Whether it holds no block yet."""
@@ -118,7 +126,7 @@ class Database:
         with self._explained():
             row = self._connection.execute("SELECT hash FROM blocks WHERE number=0").fetchone()
         if row is None or row[0] != block_hash:
-            theirs = "none" if row is None else f"0x{row[0].hex()[:16]}"
+            theirs = "none" if row is None else f"0x{bytes(row[0] or b'').hex()[:16]}"
             raise DatabaseUnusable(
                 self.path,
                 f"holds another chain (genesis {theirs}, this one is 0x{block_hash.hex()[:16]}): "
@@ -181,9 +189,10 @@ class Database:
                     timestamp_ms,
                 ),
             )
+            number = header.number
             connection.executemany(
                 "INSERT INTO kv VALUES (?, ?, ?)",
-                ((header.number, key, value) for key, value in changes.items()),
+                [(number, key, value) for key, value in changes.items()],
             )
             if oldest_state:
                 connection.executemany("DELETE FROM kv WHERE block=? AND key=?", discarded)
@@ -193,7 +202,7 @@ class Database:
         """The first block whose state is kept."""
         with self._explained():
             (number,) = self._connection.execute("SELECT oldest_state FROM node").fetchone()
-        return int(number)
+            return int(number)
 
     def dump(self) -> bytes:
         """The whole file, as it would be after `close`."""
@@ -228,7 +237,7 @@ class Database:
         """The clock's offset, 0 at first."""
         with self._explained():
             (offset,) = self._connection.execute("SELECT offset_ms FROM node").fetchone()
-        return int(offset)
+            return int(offset)
 
     def put_offset(self, offset_ms: int) -> None:
         """Remember the clock's offset."""
@@ -241,7 +250,7 @@ class Database:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._explained():
+        try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -251,16 +260,23 @@ class Database:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            reason = str(error)
-            if "locked" in reason:
-                reason = "is in use by another process"
-            raise DatabaseUnusable(self.path, reason) from error
+            raise self._explain(error) from error
+        except (TypeError, ValueError) as error:  # values of another kind than were written
+            raise DatabaseUnusable(self.path, f"is damaged: {error}") from error
+
+    def _explain(self, error: sqlite3.Error) -> DatabaseUnusable:
+        reason = str(error)
+        if "locked" in reason:
+            reason = "is in use by another process"
+        return DatabaseUnusable(self.path, reason)
 
 
 def _join(items: Sequence[bytes]) -> bytes:

@@ -10,8 +10,10 @@ is made for each extrinsic, and once a second without one.
 
 from __future__ import annotations
 
-from typing import Self
+import asyncio
+from typing import Literal, Self
 
+from chain.devnet.drand import DRAND_URL, follow_beacon
 from chain.devnet.engine import Engine
 from chain.devnet.genesis import dev_engine
 from chain.devnet.node import Node, NodeConfig
@@ -34,15 +36,21 @@ class Devnet(Node):
         port: int = 0,
         allow_remote_control: bool = False,
         limits: ServerLimits | None = None,
+        drand: Literal["online", "expire"] = "expire",
+        drand_url: str = DRAND_URL,
     ) -> None:
         """Make or reload the chain; port 0 takes a free one. Raises DatabaseUnusable.
 
-        `engine` may be the name of a preset: then it is our runtime with that genesis.
+        `engine` may be the name of a preset: then it is our runtime with that genesis. Weights
+        that are sealed to the drand beacon are opened by its pulses, fetched from `drand_url`
+        ("online"), or expire.
         """
         if isinstance(engine, str):
             engine = dev_engine(preset=engine)
         super().__init__(engine, config or NodeConfig(Instant()))
         self.server = Server(self, host, port, limits, allow_remote_control=allow_remote_control)
+        self._drand_url = drand_url if drand == "online" else None
+        self._beacon: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -57,10 +65,15 @@ class Devnet(Node):
         except BaseException:
             await super().__aexit__()
             raise
+        if self._drand_url is not None:
+            self._beacon = asyncio.create_task(follow_beacon(self, self._drand_url), name="drand")
         return self
 
     async def __aexit__(self, *error: object) -> None:
         try:
+            if self._beacon is not None:
+                self._beacon.cancel()
+                await asyncio.wait([self._beacon])
             await self.server.__aexit__(*error)
         finally:
             await super().__aexit__(*error)

@@ -9,7 +9,8 @@ engine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +29,7 @@ __all__ = [
     "SetBalance",
     "StateReader",
     "Validity",
+    "extrinsics_root",
     "nonce_tag",
     "state_root",
 ]
@@ -177,7 +179,8 @@ class Engine(Protocol):
     ) -> BuiltBlock:
         """The block after `parent`: hooks, inherents, then the candidates in order.
 
-        `state` is that after `parent`. Candidates that cannot go in are named in `rejected`.
+        `state` is that after `parent`, always the same for one and the same Header object.
+        Candidates that cannot go in are named in `rejected`.
         """
 
     def cheat_block(
@@ -194,14 +197,21 @@ def nonce_tag(account: bytes, nonce: int) -> bytes:
     return account + nonce.to_bytes(4, "little")
 
 
+def extrinsics_root(extrinsics: Iterable[bytes]) -> bytes:
+    """A digest of the body of a block: H(H(extrinsic) of each)."""
+    return blake2_256(b"".join(map(blake2_256, extrinsics)))
+
+
+_length = functools.lru_cache(maxsize=1 << 12)(compact)
+
+
 def state_root(parent_root: bytes, changes: Mapping[bytes, bytes | None]) -> bytes:
     """A digest of the whole history of changes: H(parent root, changes in byte order).
 
     No client verifies state roots, so there is no trie; equal histories have equal roots.
     """
     parts = [parent_root]
-    for key in sorted(changes):
-        value = changes[key]
-        parts += (compact(len(key)), key)
-        parts += (b"\x00",) if value is None else (b"\x01", compact(len(value)), value)
+    for key, value in sorted(changes.items()):  # keys differ, so no values are compared
+        parts += (_length(len(key)), key)
+        parts += (b"\x00",) if value is None else (b"\x01", _length(len(value)), value)
     return blake2_256(b"".join(parts))

@@ -33,6 +33,9 @@ __all__ = ["Node", "NodeConfig"]
 
 FINALITY_LAG_S = 0.3
 """polkadot.js loses `inBlock` when `finalized` follows within 50 ms."""
+FINALITY_LAG_BLOCKS = 2
+"""No further is the final block behind the head, however fast blocks come: the SDK counts the eight
+blocks that a shielded extrinsic lives from the final one."""
 
 _log = logging.getLogger(__name__)
 
@@ -261,6 +264,7 @@ class Node:
     def _announce(self, block: Block) -> None:
         self._tell_all(block, Status("inBlock", block.hash))
         self.heads.publish(block)
+        self._finalize(block.number - FINALITY_LAG_BLOCKS)
 
     # Finality
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from sortedcontainers import SortedDict
 
-from chain.devnet.database import MEMORY, Database
-from chain.devnet.engine import Header, StateReader
+from chain.devnet.database import MEMORY, Database, DatabaseUnusable
+from chain.devnet.engine import Header, StateReader, extrinsics_root, state_root
 from chain.errors import ChainError
 
 __all__ = [
@@ -87,8 +87,6 @@ class _Versions:
         self.values: list[bytes | None] = []
 
     def at(self, block: int) -> bytes | None:
-        if self.blocks[-1] <= block:
-            return self.values[-1]
         index = bisect_right(self.blocks, block) - 1
         return self.values[index] if index >= 0 else None
 
@@ -105,7 +103,11 @@ class State:
     def get(self, key: bytes) -> bytes | None:
         """The value under `key`, or None."""
         versions: _Versions | None = self._versions.get(key)
-        return None if versions is None else versions.at(self._block)
+        if versions is None:
+            return None
+        if versions.blocks[-1] <= self._block:  # as nearly all are, asked for at the head
+            return versions.values[-1]
+        return versions.at(self._block)
 
     def keys(
         self, prefix: bytes, start: bytes | None = None, count: int | None = None
@@ -116,7 +118,7 @@ class State:
         for key in self._versions.irange(start if after else prefix, inclusive=(not after, True)):
             if not key.startswith(prefix) or (count is not None and len(found) >= count):
                 break
-            if self._versions[key].at(self._block) is not None:
+            if self.get(key) is not None:
                 found.append(key)
         return found
 
@@ -136,6 +138,7 @@ class Store:
     _changed: list[tuple[bytes, ...]] = field(default_factory=list)
     _versions: SortedDict = field(default_factory=SortedDict)
     _snapshots: dict[int, Snapshot] = field(default_factory=dict)
+    _head_state: State | None = None
 
     @classmethod
     def open(
@@ -159,11 +162,28 @@ class Store:
 
     def _read(self, database: Database) -> None:
         self._oldest = database.oldest_state()
+        root = bytes(32)
         for record, changes in database.load():
-            self._remember(Block(*record), changes)
+            one = Block(*record)
+            if not self._is_whole(one, root, changes):
+                raise DatabaseUnusable(database.path, f"block {one.number} is damaged")
+            root = one.header.state_root
+            self._remember(one, changes)
         for number, block, offset_ms in database.snapshots():
             if block >= self._oldest:
                 self._snapshots[number] = Snapshot(number, block, offset_ms)
+
+    def _is_whole(self, block: Block, root: bytes, changes: Mapping[bytes, bytes | None]) -> bool:
+        """Whether body and changes are those of the header; `root` is the state root before."""
+        header = block.header
+        if header.number and extrinsics_root(block.extrinsics) != header.extrinsics_root:
+            return False
+        if self._oldest and header.number <= self._oldest:  # of these only some changes are kept
+            return True
+        try:
+            return state_root(root, changes) == header.state_root
+        except TypeError:  # not even bytes
+            return False
 
     def dump(self, offset_ms: int) -> bytes:
         """The whole chain as a database file; `offset_ms` is the clock's."""
@@ -192,6 +212,7 @@ class Store:
         self._blocks, self._numbers = other._blocks, other._numbers
         self._changed, self._versions = other._changed, other._versions
         self._snapshots = other._snapshots
+        self._head_state = None
 
     @property
     def head(self) -> Block:
@@ -222,10 +243,15 @@ class Store:
         return block
 
     def state(self, block: Block) -> StateReader:
-        """The state after `block`. Raises StateDiscarded."""
-        if block.number < self._oldest:
+        """The state after `block`, for the head always the same object. Raises StateDiscarded."""
+        number = block.header.number
+        if number < self._oldest:
             raise StateDiscarded(block.hash)
-        return State(self._versions, block.number)
+        if number != len(self._blocks) - 1:
+            return State(self._versions, number)
+        if self._head_state is None:
+            self._head_state = State(self._versions, number)
+        return self._head_state
 
     def changed(self, block: Block) -> tuple[bytes, ...]:
         """The keys that `block` wrote or deleted."""
@@ -264,17 +290,19 @@ class Store:
         self._snapshots = {n: s for n, s in self._snapshots.items() if s.block >= oldest}
 
     def _remember(self, block: Block, changes: Mapping[bytes, bytes | None]) -> None:
+        number = block.header.number
         fresh = {}
         for key, value in changes.items():
             versions = self._versions.get(key)
             if versions is None:
                 versions = fresh[key] = _Versions()
-            versions.blocks.append(block.number)
+            versions.blocks.append(number)
             versions.values.append(value)
         self._versions.update(fresh)
-        self._numbers[block.hash] = block.number
+        self._numbers[block.hash] = number
         self._changed.append(tuple(changes))
         self._blocks.append(block)
+        self._head_state = None
 
     def snapshot(self, offset_ms: int) -> Snapshot:
         """Remember the head as a point to return to."""
@@ -302,6 +330,7 @@ class Store:
 
     def _forget_head(self) -> None:
         block = self._blocks.pop()
+        self._head_state = None
         del self._numbers[block.hash]
         for key in self._changed.pop():
             versions = self._versions[key]

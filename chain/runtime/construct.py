@@ -2,11 +2,13 @@
 
 from chain.runtime.frame import PALLETS
 from chain.runtime.pallets import (
+    absent,
     admin,
     alpha_assets,
     aura,
     balances,
     commitments,
+    drand,
     payment,
     shield,
     sudo,
@@ -80,5 +82,7 @@ PALLETS.construct(
         swap.pallet,
         shield.pallet,
         alpha_assets.pallet,
+        drand.pallet,
+        *absent.pallets,
     ]
 )

@@ -108,6 +108,8 @@ def _era_shape() -> Shape:
 
 ERA: Codec[Era] = Described(_era_shape, _write_era, _read_era)
 HASH = FixedBytes(32)
+NONCE = Compact(codec(U32))
+TIP = Compact(codec(U64))
 
 
 @dataclass(frozen=True)
@@ -149,13 +151,13 @@ EXTENSIONS: tuple[tuple[str, Codec[Any], Codec[Any]], ...] = (
     ("CheckMortality", _extension(f"{_CHECKS}::check_mortality", "CheckMortality", ERA), HASH),
     (
         "CheckNonce",
-        _extension(f"{_CHECKS}::check_nonce", "CheckNonce", Compact(codec(U32))),
+        _extension(f"{_CHECKS}::check_nonce", "CheckNonce", NONCE),
         UNIT,
     ),
     ("CheckWeight", _extension(f"{_CHECKS}::check_weight", "CheckWeight"), UNIT),
     (
         "ChargeTransactionPayment",
-        _extension("pallet_transaction_payment", "ChargeTransactionPayment", Compact(codec(U64))),
+        _extension("pallet_transaction_payment", "ChargeTransactionPayment", TIP),
         UNIT,
     ),
     (
@@ -268,8 +270,8 @@ def decode(raw: bytes) -> Extrinsic:
     signature = SIGNATURE.read(reader)
     extra_start = reader.position
     era = ERA.read(reader)
-    nonce = Compact(codec(U32)).read(reader)
-    tip = Compact(codec(U64)).read(reader)
+    nonce = NONCE.read(reader)
+    tip = TIP.read(reader)
     mode = MODE.read(reader)
     call_start = reader.position
     call = RUNTIME_CALL.read(reader)
@@ -324,18 +326,19 @@ def ensure_signature(extrinsic: Extrinsic, implicit: Implicit) -> None:
     payload = extrinsic.call_bytes + extrinsic.extra_bytes + implicit.encode()
     if len(payload) > HASHED_ABOVE:
         payload = blake2_256(payload)
-    if not _verified(signing.signature, payload, signing.account):
+    signature: Tagged = signing.signature
+    if not _verified(signature.name, signature.value, payload, signing.account):
         raise InvalidTransaction("BadProof")
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
-def _verified(signature: Tagged, payload: bytes, account: AccountId) -> bool:
+def _verified(scheme: str, signature: bytes, payload: bytes, account: AccountId) -> bool:
     # These verifiers are strict: a signature over <Bytes>payload</Bytes> is not one over payload.
     try:
-        if signature.name == "Sr25519":
-            return bool(sr25519.verify(signature.value, payload, bytes(account)))
-        if signature.name == "Ed25519":
-            return bool(ed25519_zebra.ed_verify(signature.value, payload, bytes(account)))
+        if scheme == "Sr25519":
+            return bool(sr25519.verify(signature, payload, bytes(account)))
+        if scheme == "Ed25519":
+            return bool(ed25519_zebra.ed_verify(signature, payload, bytes(account)))
     except ValueError:  # bytes that are no point of the curve: not a key, not a signature
         return False
     return False  # ecdsa accounts are not keys of this chain's clients

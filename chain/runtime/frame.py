@@ -33,6 +33,7 @@ from chain.scale import (
     members,
     type_name,
     wire_name,
+    writer,
 )
 from chain.types import AccountId, NetUid
 
@@ -122,16 +123,12 @@ class Block:
 class Ctx:
     """One call's view: the block, and who is calling."""
 
-    __slots__ = ("block_env", "origin")
+    __slots__ = ("block_env", "origin", "state")
 
     def __init__(self, block_env: Block, origin: Origin = ROOT) -> None:
         self.block_env = block_env
         self.origin = origin
-
-    @property
-    def state(self) -> State:
-        """The state the call reads and writes."""
-        return self.block_env.state
+        self.state = block_env.state  # the one of all calls of the block
 
     @property
     def block(self) -> int:
@@ -223,6 +220,15 @@ class Item(Generic[V]):
             parts.append(hasher.apply(key_codec.encode(key)))
         return b"".join(parts)
 
+    @property
+    def raw_key(self) -> Callable[..., bytes]:
+        """Makes the storage key of a row, or what all rows under the first keys begin with."""
+        return self._key
+
+    @functools.cached_property
+    def _write(self) -> Callable[[Any], bytes]:
+        return writer(self.value)
+
     @functools.cached_property
     def _is_shared(self) -> bool:
         return is_immutable(self.value)
@@ -243,10 +249,8 @@ class Item(Generic[V]):
 
     def _read(self, raw: bytes) -> V:
         """`raw` decoded; what nobody can change is decoded once and remembered for a while."""
-        value = self._decoded.get(raw)
-        if value is None:
-            value = self.value.read(Reader(raw))
-            self._remember(raw, value)
+        value = self.value.read(Reader(raw))
+        self._remember(raw, value)
         return value
 
     def _remember(self, raw: bytes, value: V) -> None:
@@ -255,30 +259,32 @@ class Item(Generic[V]):
                 self._decoded.clear()
             self._decoded[raw] = value
 
-    def _find(self, ctx: Ctx, keys: tuple[Any, ...]) -> V | None:
-        raw = ctx.block_env.state.get(self._key(*keys))
-        return None if raw is None else self._read(raw)
+    def _at(self, ctx: Ctx, raw_key: bytes, default: V | None) -> V | None:
+        raw = ctx.state.values[raw_key]
+        if raw is None:
+            return default
+        value = self._decoded.get(raw)
+        return self._read(raw) if value is None else value
 
-    def _get(self, ctx: Ctx, keys: tuple[Any, ...]) -> V:
-        found = self._find(ctx, keys)
-        if found is not None:
-            return found
-        if self.default is None:
-            raise Absent(f"{self.pallet}.{self.name}{keys} is not stored")
-        return self.default
+    def _absent(self, *keys: Any) -> Absent:
+        return Absent(f"{self.pallet}.{self.name}{keys} is not stored")
 
-    def _put(self, ctx: Ctx, keys: tuple[Any, ...], value: V) -> None:
-        raw = self.value.encode(value)
-        ctx.block_env.state.put(self._key(*keys), raw)
+    def _put(self, ctx: Ctx, raw_key: bytes, value: V) -> None:
+        raw = self._write(value)
+        ctx.state.put(raw_key, raw)
         if self._is_record:  # what is written is often read next
             self._remember(raw, value)
 
     def _items(self, ctx: Ctx, fixed: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], V]]:
         """Rows under the first keys `fixed`: the remaining keys, and the value, in key order."""
         for raw_key in ctx.state.keys(self._key(*fixed)):
-            raw = ctx.state.get(raw_key)
-            if raw is not None:
-                yield self._row(raw_key, len(fixed)), self._read(raw)
+            value = self._at(ctx, raw_key, None)
+            if value is not None or ctx.state.values[raw_key] is not None:
+                yield self._row(raw_key, len(fixed)), cast("V", value)
+
+    def keys_of(self, raw_key: bytes) -> tuple[Any, ...]:
+        """The keys that a storage key was made of."""
+        return self._row(raw_key, 0)
 
     def clear(self, ctx: Ctx, *fixed: Any) -> None:
         """Remove every row under the first keys `fixed`."""
@@ -291,19 +297,22 @@ class StorageValue(Item[V]):
 
     def get(self, ctx: Ctx) -> V:
         """The stored value or the default; raises Absent when there is neither."""
-        return self._get(ctx, ())
+        found = self._at(ctx, self.prefix, self.default)
+        if found is None:
+            raise self._absent()
+        return found
 
     def find(self, ctx: Ctx) -> V | None:
         """The stored value, or None."""
-        return self._find(ctx, ())
+        return self._at(ctx, self.prefix, None)
 
     def put(self, ctx: Ctx, value: V) -> None:
         """Store `value`."""
-        self._put(ctx, (), value)
+        self._put(ctx, self.prefix, value)
 
     def remove(self, ctx: Ctx) -> None:
         """Forget the value."""
-        ctx.state.remove(self._key())
+        ctx.state.remove(self.prefix)
 
 
 class StorageMap(Item[V], Generic[K, V]):
@@ -311,15 +320,18 @@ class StorageMap(Item[V], Generic[K, V]):
 
     def get(self, ctx: Ctx, key: K) -> V:
         """The stored value or the default; raises Absent when there is neither."""
-        return self._get(ctx, (key,))
+        found = self._at(ctx, self._key(key), self.default)
+        if found is None:
+            raise self._absent(key)
+        return found
 
     def find(self, ctx: Ctx, key: K) -> V | None:
         """The stored value, or None."""
-        return self._find(ctx, (key,))
+        return self._at(ctx, self._key(key), None)
 
     def put(self, ctx: Ctx, key: K, value: V) -> None:
         """Store `value` under `key`."""
-        self._put(ctx, (key,), value)
+        self._put(ctx, self._key(key), value)
 
     def remove(self, ctx: Ctx, key: K) -> None:
         """Forget `key`."""
@@ -330,9 +342,13 @@ class StorageMap(Item[V], Generic[K, V]):
         return ctx.state.get(self._key(key)) is not None
 
     def items(self, ctx: Ctx) -> Iterator[tuple[K, V]]:
-        """All rows in the order of the storage keys."""
-        for (key,), value in self._items(ctx, ()):
-            yield key, value
+        """All rows in the order of the storage keys, as they are now."""
+        rows = ctx.state.notes.get(self.prefix)
+        if rows is None:
+            rows = [(key, value) for (key,), value in self._items(ctx, ())]
+            if self._is_shared:
+                ctx.state.notes[self.prefix] = rows
+        return iter(rows)
 
 
 class StorageDoubleMap(Item[V], Generic[K1, K2, V]):
@@ -340,15 +356,18 @@ class StorageDoubleMap(Item[V], Generic[K1, K2, V]):
 
     def get(self, ctx: Ctx, key1: K1, key2: K2) -> V:
         """The stored value or the default; raises Absent when there is neither."""
-        return self._get(ctx, (key1, key2))
+        found = self._at(ctx, self._key(key1, key2), self.default)
+        if found is None:
+            raise self._absent(key1, key2)
+        return found
 
     def find(self, ctx: Ctx, key1: K1, key2: K2) -> V | None:
         """The stored value, or None."""
-        return self._find(ctx, (key1, key2))
+        return self._at(ctx, self._key(key1, key2), None)
 
     def put(self, ctx: Ctx, key1: K1, key2: K2, value: V) -> None:
         """Store `value` under both keys."""
-        self._put(ctx, (key1, key2), value)
+        self._put(ctx, self._key(key1, key2), value)
 
     def remove(self, ctx: Ctx, key1: K1, key2: K2) -> None:
         """Forget the pair of keys."""
@@ -373,15 +392,18 @@ class StorageTripleMap(Item[V], Generic[K1, K2, K3, V]):
 
     def get(self, ctx: Ctx, key1: K1, key2: K2, key3: K3) -> V:
         """The stored value or the default; raises Absent when there is neither."""
-        return self._get(ctx, (key1, key2, key3))
+        found = self._at(ctx, self._key(key1, key2, key3), self.default)
+        if found is None:
+            raise self._absent(key1, key2, key3)
+        return found
 
     def find(self, ctx: Ctx, key1: K1, key2: K2, key3: K3) -> V | None:
         """The stored value, or None."""
-        return self._find(ctx, (key1, key2, key3))
+        return self._at(ctx, self._key(key1, key2, key3), None)
 
     def put(self, ctx: Ctx, key1: K1, key2: K2, key3: K3, value: V) -> None:
         """Store `value` under the three keys."""
-        self._put(ctx, (key1, key2, key3), value)
+        self._put(ctx, self._key(key1, key2, key3), value)
 
     def remove(self, ctx: Ctx, key1: K1, key2: K2, key3: K3) -> None:
         """Forget the three keys."""
@@ -439,6 +461,11 @@ class EventSpec:
     def members(self) -> tuple[tuple[str, Codec[Any]], ...]:
         """Each field's name and codec."""
         return members(self.cls)
+
+    @functools.cached_property
+    def write(self) -> Callable[[Any], bytes]:
+        """Writes the fields of an event."""
+        return writer(Struct(self.cls, ()))
 
 
 @dataclass(frozen=True)
@@ -623,7 +650,7 @@ class Pallet:
     def guard(
         self, function: Callable[[Ctx, AccountId, Call], None]
     ) -> Callable[[Ctx, AccountId, Call], None]:
-        """A check before dispatch that also keeps the call out of the pool."""
+        """A check before dispatch that also keeps the call out of the pool. It only reads."""
         self.guards.append(function)
         return function
 
@@ -666,8 +693,7 @@ class Pallet:
     def encode_event(self, event: Any) -> bytes:
         """An event of this pallet: its index, then its fields."""
         spec = self._event_by_class[type(event)]
-        fields = b"".join(c.encode(getattr(event, name)) for name, c in spec.members)
-        return bytes([self.index, spec.index]) + fields
+        return bytes((self.index, spec.index)) + spec.write(event)
 
     @property
     def event_classes(self) -> Iterable[type[Any]]:
@@ -686,6 +712,7 @@ class Pallets:
         self.by_name: dict[str, Pallet] = {}
         self.by_index: dict[int, Pallet] = {}
         self._event_owners: dict[type[Any], Pallet] = {}
+        self.guards: tuple[Callable[[Ctx, AccountId, Call], None], ...] = ()
 
     def construct(self, pallets: list[Pallet]) -> None:
         """Set the pallets. Their indices are law: metadata, calls and errors carry them."""
@@ -694,6 +721,7 @@ class Pallets:
         if len(self.by_index) != len(pallets):
             raise ValueError("two pallets share an index")
         self._event_owners = {event: p for p in pallets for event in p.event_classes}
+        self.guards = tuple(guard for p in self for guard in p.guards)
 
     def __iter__(self) -> Iterator[Pallet]:
         return iter(self.by_name.values())
@@ -713,6 +741,7 @@ class Pallets:
 
     def read_call(self, reader: Reader) -> Call:
         """The next call. Raises ScaleError."""
+        reader.descend()
         pallet_index = reader.byte()
         pallet = self.by_index.get(pallet_index)
         if pallet is None or not pallet.calls:
@@ -721,7 +750,9 @@ class Pallets:
         spec = self._calls(pallet).get(call_index)
         if spec is None:
             raise ScaleError(f"{pallet.name} has no call {call_index}")
-        return Call(pallet.name, spec.name, {n: c.read(reader) for n, c in spec.params})
+        call = Call(pallet.name, spec.name, {n: c.read(reader) for n, c in spec.params})
+        reader.ascend()
+        return call
 
     @functools.cache  # noqa: B019  one instance lives as long as the process
     def _calls(self, pallet: Pallet) -> dict[int, CallSpec]:
@@ -780,9 +811,8 @@ def run_guards(ctx: Ctx, call: Call) -> None:
     """Every pallet's guards for a signed call; the first refusal is raised."""
     if ctx.origin.account is None:
         return
-    for pallet in PALLETS:
-        for guard in pallet.guards:
-            guard(ctx, ctx.origin.account, call)
+    for guard in PALLETS.guards:
+        guard(ctx, ctx.origin.account, call)
 
 
 def dispatch(ctx: Ctx, call: Call) -> None:

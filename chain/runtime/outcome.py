@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from chain.errors import BadOrigin, DispatchError, ModuleError, OtherError, TokenError
+from chain.errors import BadOrigin, DispatchError, ModuleError, ScaleError, TokenError
 from chain.scale import (
     U8,
     U64,
@@ -89,22 +89,17 @@ def tagged(error: DispatchError) -> Tagged:
     return Tagged("Other")
 
 
-def _read_error(reader: Reader) -> DispatchError:
-    value = _VARIANTS.read(reader)
-    return OtherError(str(value))
+def _unreadable(reader: Reader) -> Any:
+    raise ScaleError("what became of a call is written, not read")
 
 
 DISPATCH_ERROR: Codec[DispatchError] = Described(
-    _VARIANTS.shape, lambda error: _VARIANTS.encode(tagged(error)), _read_error
+    _VARIANTS.shape, lambda error: _VARIANTS.encode(tagged(error)), _unreadable
 )
 
 
 def _write_result(error: DispatchError | None) -> bytes:
     return b"\x00" if error is None else b"\x01" + DISPATCH_ERROR.encode(error)
-
-
-def _read_result(reader: Reader) -> DispatchError | None:
-    return DISPATCH_ERROR.read(reader) if reader.byte() else None
 
 
 def _result_shape() -> Shape:
@@ -115,7 +110,7 @@ def _result_shape() -> Shape:
 
 # The Ok of a DispatchResult carries a unit, which metadata lists as one unnamed field.
 UNIT_FIELD: Codec[Any] = Described(UNIT.shape, UNIT.encode, UNIT.read)
-DISPATCH_RESULT: Codec[DispatchError | None] = Described(_result_shape, _write_result, _read_result)
+DISPATCH_RESULT: Codec[DispatchError | None] = Described(_result_shape, _write_result, _unreadable)
 
 
 @dataclass(frozen=True)

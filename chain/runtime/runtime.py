@@ -30,7 +30,7 @@ from chain.runtime.frame import (
 from chain.runtime.genesis import GenesisConfig, write_genesis
 from chain.runtime.metadata import metadata
 from chain.runtime.outcome import DispatchClass, DispatchInfo, Pays, Weight
-from chain.runtime.pallets import devnet, payment, shield, sudo, system
+from chain.runtime.pallets import absent, devnet, drand, payment, shield, sudo, system
 from chain.runtime.state import EmptyState, State, StateReader
 from chain.scale import U64, Tagged, codec
 from chain.types import H256, AccountId
@@ -125,6 +125,7 @@ class Runtime:
 
     def __init__(self, config: RuntimeConfig) -> None:
         self.config = config
+        self._last_opened: tuple[StateReader, Parent, Ctx] | None = None
 
     @functools.cached_property
     def version(self) -> system.RuntimeVersion:
@@ -171,10 +172,11 @@ class Runtime:
 
         Raises ScaleError for what is no extrinsic and InvalidTransaction for one that cannot run.
         """
-        ctx = self._open(state, parent)
+        ctx = self._opened(state, parent)
         xt = envelope.decode(raw)
-        if xt.signing is None:
-            raise InvalidTransaction("BadSigner")  # inherents are made here, never submitted
+        if xt.signing is None:  # a pulse of the beacon; inherents are made here, never submitted
+            tag = drand.ensure_unsigned(ctx, xt.call)
+            return Verdict((), (tag,), drand.LONGEVITY, drand.PRIORITY)
         self._ensure_signed(ctx, xt, xt.signing)
         account, nonce = xt.signing.account, xt.signing.nonce
         expected = system.Account.get(ctx, account).nonce
@@ -188,6 +190,16 @@ class Runtime:
             requires, (_tag(account, nonce),), longevity, 10_000_000_000 if operational else 1
         )
 
+    def _opened(self, state: StateReader, parent: Parent) -> Ctx:
+        """The block after `parent` as its first extrinsic finds it; the last one is remembered.
+
+        Nothing that the pool asks writes, so it serves all extrinsics that come to one head.
+        """
+        last = self._last_opened
+        if last is None or last[0] is not state or last[1] != parent:
+            last = self._last_opened = (state, parent, self._open(state, parent))
+        return last[2]
+
     # The author's question
 
     def build_block(
@@ -200,6 +212,7 @@ class Runtime:
     ) -> Built:
         """The block after `parent`: hooks, the time, then the candidates in order.
 
+        Where `state` is a `State`, that is what the block is written into.
         `cheat` is done by root before the candidates, in the phase of the hooks; what it raises
         is raised here, and there is no block.
         """
@@ -243,9 +256,8 @@ class Runtime:
 
     def _open(self, state: StateReader, parent: Parent) -> Ctx:
         number = parent.number + 1
-        env = Block(
-            State(state), number, self.config.author, self, parent.hash, extrinsic_index=None
-        )
+        view = state if isinstance(state, State) else State(state)
+        env = Block(view, number, self.config.author, self, parent.hash, extrinsic_index=None)
         ctx = Ctx(env)
         system.Number.put(ctx, number)
         system.ParentHash.put(ctx, H256(parent.hash))
@@ -259,13 +271,12 @@ class Runtime:
 
     def _close(self, ctx: Ctx, extrinsics: int) -> None:
         env = ctx.block_env
-        records = []
-        for index, event in env.events:
-            if index is None:
-                phase = Tagged("Initialization")
-            else:
-                phase = Tagged("ApplyExtrinsic", index)
-            records.append(system.EventRecord(phase, event, []))
+        records = [
+            system.EventRecord(
+                _INITIALIZATION if index is None else Tagged("ApplyExtrinsic", index), event, []
+            )
+            for index, event in env.events
+        ]
         system.Events.put(ctx, records)
         system.EventCount.put(ctx, len(records))
         system.ExtrinsicCount.put(ctx, extrinsics)
@@ -279,23 +290,21 @@ class Runtime:
         """Run one extrinsic; returns what a shielded carrier holds, still sealed."""
         xt = envelope.decode(raw)
         if xt.signing is None:
-            raise InvalidTransaction("BadMandatory")
+            drand.ensure_unsigned(ctx, xt.call)
+            _tell(ctx, xt.call, _outcome(ctx.as_origin(NONE), xt.call))
+            return None
         signing, call = xt.signing, xt.call
         self._ensure_signed(ctx, xt, signing)
         nonce = system.Account.get(ctx, signing.account).nonce
         if signing.nonce != nonce:
             raise InvalidTransaction("Stale" if signing.nonce < nonce else "Future")
-        self._ensure_admitted(ctx, xt, signing, future=False)
-        charged = payment.charge(ctx, signing.account, call, len(raw), signing.tip)
+        bill = self._ensure_admitted(ctx, xt, signing, future=False)
+        payment.charge(ctx, bill)
         system.inc_nonce(ctx, signing.account)
         failure = _outcome(ctx.as_origin(signed(signing.account)), call)
-        payment.settle(ctx, signing.account, call, charged, signing.tip)
-        info = _info(call, DispatchClass.Normal)
-        if failure is not None:
-            ctx.deposit(system.ExtrinsicFailed(failure, info))
-            return None
-        ctx.deposit(system.ExtrinsicSuccess(info))
-        if (call.pallet, call.name) == ("MevShield", "submit_encrypted"):
+        payment.settle(ctx, bill)
+        _tell(ctx, call, failure)
+        if failure is None and (call.pallet, call.name) == ("MevShield", "submit_encrypted"):
             sealed: bytes = call.args["ciphertext"]
             return sealed
         return None
@@ -326,10 +335,14 @@ class Runtime:
         implicit = Implicit(SPEC_VERSION, TRANSACTION_VERSION, genesis_hash, birth_hash)
         envelope.ensure_signature(xt, implicit)
 
-    def _ensure_admitted(self, ctx: Ctx, xt: Extrinsic, signing: Signing, *, future: bool) -> None:
-        """The extensions after the nonce: payment, sudo, shield, guards."""
+    def _ensure_admitted(
+        self, ctx: Ctx, xt: Extrinsic, signing: Signing, *, future: bool
+    ) -> payment.Bill:
+        """The extensions after the nonce: payment, sudo, shield, guards. Returns what is due."""
         who, call = signing.account, xt.call
-        payment.ensure_payable(ctx, who, call, len(xt.raw), signing.tip)
+        absent.ensure_here(call)
+        bill = payment.bill(ctx, who, call, len(xt.raw), signing.tip)
+        payment.ensure_payable(ctx, bill)
         if call.pallet == "Sudo" and who != sudo.Key.find(ctx):
             raise InvalidTransaction("BadSigner")
         if (call.pallet, call.name) == ("MevShield", "submit_encrypted"):
@@ -337,12 +350,25 @@ class Runtime:
             if not period or period > shield.MAX_ERA_PERIOD:
                 raise InvalidTransaction("Custom", FAILED_SHIELDED_PARSING)
             shield.ensure_known_key(ctx, call.args["ciphertext"])
+            self._ensure_carried_is_here(call.args["ciphertext"])
         if not future:  # what an extrinsic before it may still change is not judged yet
             try:
                 run_guards(ctx.as_origin(signed(who)), call)
             except ModuleError as error:
                 code = CUSTOM_CODES.get(error.name, BAD_REQUEST)
                 raise InvalidTransaction("Custom", code) from error
+        return bill
+
+    def _ensure_carried_is_here(self, sealed: bytes) -> None:
+        """Tell of a call that is not here before its carrier is paid for, while it can be told."""
+        try:
+            inner = envelope.decode(shield.unseal(self.config.shield_seed, sealed))
+        except ValueError:
+            return  # the carrier is taken all the same, as where nobody can look inside
+        absent.ensure_here(inner.call)
+
+
+_INITIALIZATION = Tagged("Initialization")
 
 
 def _tag(account: AccountId, nonce: int) -> bytes:
@@ -357,6 +383,20 @@ def _outcome(ctx: Ctx, call: Call) -> DispatchError | None:
     return None
 
 
+def _tell(ctx: Ctx, call: Call, failure: DispatchError | None) -> None:
+    """Deposit the event that says how the extrinsic ended."""
+    info = _info(call, DispatchClass.Normal)
+    if failure is None:
+        ctx.deposit(system.ExtrinsicSuccess(info))
+    else:
+        ctx.deposit(system.ExtrinsicFailed(failure, info))
+
+
 def _info(call: Call, dispatch_class: DispatchClass) -> DispatchInfo:
-    weight = Weight(system.BASE_EXTRINSIC_WEIGHT + payment.weight(call), 0)
-    return DispatchInfo(weight, dispatch_class, Pays.Yes if payment.pays(call) else Pays.No)
+    weight = system.BASE_EXTRINSIC_WEIGHT + payment.weight(call)
+    return _dispatch_info(weight, dispatch_class, payment.pays(call))
+
+
+@functools.lru_cache(maxsize=256)
+def _dispatch_info(weight: int, dispatch_class: DispatchClass, pays: bool) -> DispatchInfo:
+    return DispatchInfo(Weight(weight, 0), dispatch_class, Pays.Yes if pays else Pays.No)

@@ -51,6 +51,31 @@ class Point:
     next_: U8 | None
 
 
+@dataclass(frozen=True)
+class Nothing:
+    """A struct without fields."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Structs inside a struct, beside integers and newtypes of them."""
+
+    start: Point
+    amount: Rao
+    width: U128
+    nothing: Nothing
+    end: Point
+
+
+POINTS = st.builds(
+    Point,
+    st.integers(0, 65_535),
+    st.integers(-(2**15), 2**15 - 1),
+    st.binary(),
+    st.sampled_from(Color),
+    st.none() | st.integers(0, 255),
+)
+
 TYPES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (U8, st.integers(0, 2**8 - 1)),
     (U64, st.integers(0, 2**64 - 1)),
@@ -67,15 +92,17 @@ TYPES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (AccountId, st.binary(min_size=32, max_size=32).map(AccountId)),
     (dict[U8, U16], st.dictionaries(st.integers(0, 255), st.integers(0, 65_535))),
     (frozenset[U16], st.frozensets(st.integers(0, 65_535))),
+    (Point, POINTS),
+    (Nothing, st.just(Nothing())),
     (
-        Point,
+        Line,
         st.builds(
-            Point,
-            st.integers(0, 65_535),
-            st.integers(-(2**15), 2**15 - 1),
-            st.binary(),
-            st.sampled_from(Color),
-            st.none() | st.integers(0, 255),
+            Line,
+            POINTS,
+            st.integers(0, 2**64 - 1).map(Rao),
+            st.integers(0, 2**128 - 1),
+            st.just(Nothing()),
+            POINTS,
         ),
     ),
 ]
@@ -88,6 +115,19 @@ def test_decode_undoes_encode(tp: Any, values: st.SearchStrategy[Any]) -> None:
         assert codec(tp).decode(codec(tp).encode(value)) == value
 
     check()
+
+
+@given(POINTS, st.integers(0, 2**64 - 1), st.integers(0, 2**128 - 1))
+def test_a_struct_is_its_fields_side_by_side(point: Point, amount: int, width: int) -> None:
+    line = Line(point, Rao(amount), width, Nothing(), point)
+    (x, y), rest = (point.x, point.y), (point.label, point.color, point.next_)
+    parts = [x.to_bytes(2, "little"), y.to_bytes(2, "little", signed=True)]
+    parts += [
+        codec(tp).encode(part) for tp, part in zip((bytes, Color, U8 | None), rest, strict=True)
+    ]
+    whole = b"".join(parts)
+    sums = amount.to_bytes(8, "little") + width.to_bytes(16, "little")
+    assert codec(Line).encode(line) == whole + sums + whole
 
 
 @given(st.integers(0, 2**128 - 1))
@@ -149,6 +189,10 @@ def test_bytes_that_are_not_the_type_are_refused(tp: Any, raw: bytes) -> None:
         (U8, "x"),
         (list[U16], [70_000]),
         (Annotated[bytes, FixedBytes(4)], b""),
+        (Point, Point(2**16, 0, b"", Color.Red, None)),
+        (Point, Point(0, -(2**15) - 1, b"", Color.Red, None)),
+        (Point, Point("0", 0, b"", Color.Red, None)),  # type: ignore[arg-type]
+        (Point, Point(0, 0, b"", Color.Red, 256)),
     ],
 )
 def test_values_that_do_not_fit_are_refused(tp: Any, value: Any) -> None:

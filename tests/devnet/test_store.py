@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.devnet.database import MEMORY, Database, DatabaseUnusable
-from chain.devnet.engine import Header
+from chain.devnet.engine import Header, extrinsics_root, state_root
 from chain.devnet.store import Block, StateDiscarded, Store, UnknownBlock, UnknownSnapshot
 
 KEYS = st.binary(max_size=3)
@@ -18,13 +19,31 @@ CHANGES = st.dictionaries(KEYS, st.none() | st.binary(max_size=2), max_size=6)
 PREFIXES = st.binary(max_size=2)
 
 
-def block(number: int, parent: bytes = bytes(32), body: tuple[bytes, ...] = ()) -> Block:
-    header = Header(parent, number, bytes([number % 251] * 32), bytes(32), (b"\x06log",))
+def block(
+    number: int,
+    changes: Mapping[bytes, bytes | None],
+    parent: Header | None = None,
+    body: tuple[bytes, ...] = (),
+    log: bytes = b"\x06log",
+) -> Block:
+    above = (bytes(32), bytes(32)) if parent is None else (parent.hash(), parent.state_root)
+    root = state_root(above[1], changes)
+    header = Header(above[0], number, root, extrinsics_root(body), (log,))
     return Block(header, header.hash(), body, number * 250)
 
 
+def opened(
+    state: dict[bytes, bytes],
+    database: Database | None = None,
+    keep: int | None = None,
+    log: bytes = b"\x06log",
+) -> Store:
+    """A chain that was born with `state`, and by `log` is told from others."""
+    return Store.open(block(0, state, log=log), state, database, keep)
+
+
 def append(store: Store, changes: dict[bytes, bytes | None], body: tuple[bytes, ...] = ()) -> None:
-    store.append(block(store.head.number + 1, store.head.hash, body), changes)
+    store.append(block(store.head.number + 1, changes, store.head.header, body), changes)
 
 
 def dump(store: Store) -> list[tuple[Block, list[tuple[bytes, bytes | None]]]]:
@@ -53,7 +72,7 @@ def test_any_past_state_is_what_a_plain_dictionary_was(
     count: int | None,
     cut: int,
 ) -> None:
-    store = Store.open(block(0), {b"\x01": b"g", b"\x02\x01": b"h"})
+    store = opened({b"\x01": b"g", b"\x02\x01": b"h"})
     model = {b"\x01": b"g", b"\x02\x01": b"h"}
     models = [model]
     for position, changes in enumerate(history):
@@ -96,8 +115,8 @@ def test_pruning_forgets_old_states_and_nothing_else(
 ) -> None:
     """`from_block` is where pruning begins, as when a long chain is opened with it."""
     genesis = {b"\x01": b"g", b"\x02\x01": b"h"}
-    full = Store.open(block(0), genesis)
-    pruned = Store.open(block(0), genesis, Database(MEMORY))
+    full = opened(genesis)
+    pruned = opened(genesis, Database(MEMORY))
     for number, changes in enumerate(history):
         pruned.keep = keep if number >= from_block else None
         append(full, changes)
@@ -105,7 +124,7 @@ def test_pruning_forgets_old_states_and_nothing_else(
     oldest = max(len(history) - keep, 0) if len(history) > from_block else 0
     assert pruned.database is not None
     with Database(Path("a dump"), pruned.dump(0)) as dumped:
-        again = Store.open(block(0), genesis, dumped)
+        again = opened(genesis, dumped)
         for store in (pruned, again):
             for one, expected in dump(full)[oldest:]:
                 state = store.state(one)
@@ -126,7 +145,7 @@ def test_pruning_forgets_old_states_and_nothing_else(
 
 def test_a_pruned_snapshot_is_no_more(tmp_path: Path) -> None:
     path = tmp_path / "chain.db"
-    store = Store.open(block(0), {}, Database(path), keep=3)
+    store = opened({}, Database(path), keep=3)
     append(store, {b"k": b"1"})
     old, same = store.snapshot(0), store.snapshot(0)
     append(store, {b"k": b"2"})
@@ -134,7 +153,7 @@ def test_a_pruned_snapshot_is_no_more(tmp_path: Path) -> None:
     for value in (b"3", b"4", b"5"):
         append(store, {b"k": value})
     store.close()
-    store = Store.open(block(0), {}, Database(path), keep=3)
+    store = opened({}, Database(path), keep=3)
     for snapshot in (old, same):
         with pytest.raises(UnknownSnapshot):
             store.revert(snapshot.number)
@@ -144,14 +163,14 @@ def test_a_pruned_snapshot_is_no_more(tmp_path: Path) -> None:
 
 
 def test_a_chain_becomes_another(tmp_path: Path) -> None:
-    first = Store.open(block(0), {b"g": b"1"}, Database(tmp_path / "first.db"))
-    memory = Store.open(block(0), {b"g": b"1"})
+    first = opened({b"g": b"1"}, Database(tmp_path / "first.db"))
+    memory = opened({b"g": b"1"})
     for store in (first, memory):
         append(store, {b"k": b"v"}, (b"body",))
         store.snapshot(5)
         append(store, {b"k": None})
     for source in (first, memory):
-        target = Store.open(block(0, b"\x02" * 32), {b"o": b"x"}, Database(tmp_path / "other.db"))
+        target = opened({b"o": b"x"}, Database(tmp_path / "other.db"))
         append(target, {b"p": b"q"})
         with Database(Path("a dump"), source.dump(7)) as dumped:
             target.replace(dumped)
@@ -159,7 +178,7 @@ def test_a_chain_becomes_another(tmp_path: Path) -> None:
         seen = dump(target)
         assert seen[:-1] == dump(source)
         target.close()
-        target = Store.open(block(0), {}, Database(tmp_path / "other.db"))
+        target = opened({b"g": b"1"}, Database(tmp_path / "other.db"))
         assert dump(target) == seen
         target.revert(1)
         assert dump(target) == seen[:2]
@@ -169,7 +188,7 @@ def test_a_chain_becomes_another(tmp_path: Path) -> None:
 
 
 def test_a_dump_that_is_none_changes_nothing() -> None:
-    store = Store.open(block(0), {b"g": b"1"})
+    store = opened({b"g": b"1"})
     append(store, {b"k": b"v"})
     before = dump(store)
     good = store.dump(0)
@@ -180,7 +199,7 @@ def test_a_dump_that_is_none_changes_nothing() -> None:
 
 
 def test_a_block_by_hash_and_height() -> None:
-    store = Store.open(block(0), {})
+    store = opened({})
     append(store, {b"k": b"v"}, (b"one", b"two"))
     assert store.find(store.head.hash) is store.find_number(1) is store.get(None) is store.head
     assert store.find_number(2) is store.find_number(-1) is store.find(bytes(32)) is None
@@ -194,7 +213,7 @@ def test_a_block_by_hash_and_height() -> None:
 
 def test_a_chain_on_disk_is_the_same_chain(tmp_path: Path) -> None:
     path = tmp_path / "chain.db"
-    store = Store.open(block(0), {b"g": b"1"}, Database(path))
+    store = opened({b"g": b"1"}, Database(path))
     for number in range(1, 30):
         value = None if number % 7 == 0 else bytes([number])
         append(store, {b"k": value, bytes([number % 3]): b"x"}, (b"", bytes(number * 40)))
@@ -203,7 +222,7 @@ def test_a_chain_on_disk_is_the_same_chain(tmp_path: Path) -> None:
     expected = dump(store)
     store.close()
 
-    store = Store.open(block(0), {b"g": b"1"}, Database(path))
+    store = opened({b"g": b"1"}, Database(path))
     assert dump(store) == expected
     snapshot = store.revert(1)
     assert (snapshot.block, snapshot.offset_ms) == (10, 77)
@@ -214,22 +233,21 @@ def test_a_chain_on_disk_is_the_same_chain(tmp_path: Path) -> None:
 
     database = Database(path)
     assert database.offset_ms() == 77
-    store = Store.open(block(0), {b"g": b"1"}, database)
+    store = opened({b"g": b"1"}, database)
     assert dump(store) == branch
     store.close()
 
 
 def test_databases_that_cannot_be_used(tmp_path: Path) -> None:
     path = tmp_path / "chain.db"
-    store = Store.open(block(0), {}, Database(path))
+    store = opened({}, Database(path))
     with pytest.raises(DatabaseUnusable, match="another process"):
         Database(path)
     store.close()
 
-    other = block(0, parent=b"\x01" * 32)
     database = Database(path)
     with pytest.raises(DatabaseUnusable, match="holds another chain"):
-        Store.open(other, {}, database)
+        opened({}, database, log=b"\x06other")
     database.close()
 
     with sqlite3.connect(path) as connection:
@@ -253,23 +271,54 @@ def test_databases_that_cannot_be_used(tmp_path: Path) -> None:
         Database(tmp_path / "nowhere" / "chain.db")
 
 
-def test_a_damaged_block_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE blocks SET state_root=x'00' WHERE number=1",
+        "UPDATE blocks SET body=x'04ff' WHERE number=1",
+        "UPDATE blocks SET body=x'ff' WHERE number=1",
+        "UPDATE blocks SET digest='text' WHERE number=1",
+        "UPDATE kv SET value=x'00' WHERE block=1",
+        "UPDATE kv SET key='text' WHERE block=1",
+        "UPDATE kv SET value=NULL WHERE block=0",
+        "DELETE FROM kv WHERE block=1",
+        "DELETE FROM blocks WHERE number=1",
+        "INSERT INTO kv VALUES (2, x'00', x'00')",
+        "DELETE FROM node",
+    ],
+)
+def test_damage_is_noticed_and_not_made_worse(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "chain.db"
-    store = Store.open(block(0), {}, Database(path))
-    append(store, {b"k": b"v"})
+    store = opened({b"g": b"1"}, Database(path))
+    for value in (b"v", b"w"):
+        append(store, {b"k": value}, (b"body",))
     store.close()
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE blocks SET state_root=x'00' WHERE number=1")
+        connection.execute(damage)
     connection.close()
-    database = Database(path)
-    with pytest.raises(DatabaseUnusable, match="block 1 is damaged"):
-        Store.open(block(0), {}, database)
-    database.close()
+    before = path.read_bytes()
+    with Database(path) as database, pytest.raises(DatabaseUnusable, match="is damaged"):
+        opened({b"g": b"1"}, database)
+    assert path.read_bytes() == before
+
+
+def test_of_pruned_blocks_what_is_left_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "chain.db"
+    store = opened({}, Database(path), keep=2)
+    for number in range(9):
+        append(store, {b"k": bytes([number]), bytes([number]): b"v"})
+    store.close()
+    opened({}, Database(path)).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE kv SET value=x'00' WHERE block=8 AND key=x'6b'")
+    connection.close()
+    with Database(path) as database, pytest.raises(DatabaseUnusable, match="8 is damaged"):
+        opened({}, database)
 
 
 def test_a_full_disk_costs_a_block_and_nothing_else(tmp_path: Path) -> None:
     database = Database(tmp_path / "chain.db")
-    store = Store.open(block(0), {}, database)
+    store = opened({}, database)
     append(store, {b"k": b"1"})
     before = dump(store)
     (pages,) = database._connection.execute("PRAGMA page_count").fetchone()
@@ -281,6 +330,6 @@ def test_a_full_disk_costs_a_block_and_nothing_else(tmp_path: Path) -> None:
     append(store, {b"k": bytes(100_000)})
     after = dump(store)
     store.close()
-    store = Store.open(block(0), {}, Database(tmp_path / "chain.db"))
+    store = opened({}, Database(tmp_path / "chain.db"))
     assert dump(store) == after
     store.close()

@@ -18,12 +18,12 @@ from chain.devnet.engine import (
     SetBalance,
     StateReader,
     Validity,
+    extrinsics_root,
     nonce_tag,
     state_root,
 )
 from chain.errors import InvalidTransaction, OtherError, ScaleError, UnknownApi
 from chain.scale import compact
-from chain.types import blake2_256
 
 NUMBER = b"number"
 NOW = b"now"
@@ -174,7 +174,7 @@ class TinyEngine:
             parent.hash(),
             number,
             state_root(parent.state_root, changes),
-            blake2_256(b"".join(included)),
+            extrinsics_root(included),
             (b"\x06test" + compact(1) + b"\x01",),
         )
         return BuiltBlock(header, header.hash(), tuple(included), changes, tuple(rejected))

@@ -15,21 +15,29 @@ from chain.devnet.engine import (
     SetBalance,
     StateReader,
     Validity,
+    extrinsics_root,
     state_root,
 )
 from chain.runtime import cheats
 from chain.runtime.frame import Ctx
 from chain.runtime.runtime import Built, Parent, Runtime, RuntimeConfig
-from chain.types import AccountId, NetUid, Rao, blake2_256
+from chain.runtime.state import State
+from chain.types import AccountId, NetUid, Rao
 
 __all__ = ["PythonEngine"]
 
 
 class PythonEngine:
-    """`chain.runtime` as an engine. Holds no chain state, only caches of what never changes."""
+    """`chain.runtime` as an engine. Holds no chain state, only caches.
+
+    One is of the block built last: most blocks are built on it, and read what it has read. It
+    holds for that very Header object, since a header of the same hash may come from another chain.
+    """
 
     def __init__(self, config: RuntimeConfig) -> None:
         self._runtime = Runtime(config)
+        self._last: tuple[Header, State] | None = None
+        self._head: tuple[Header, Parent] | None = None
 
     def runtime_version(self) -> RuntimeVersion:
         """Name and versions."""
@@ -59,34 +67,46 @@ class PythonEngine:
 
     def validate(self, state: StateReader, head: Header, extrinsic: bytes) -> Validity:
         """Whether the pool may take `extrinsic`."""
-        verdict = self._runtime.validate(state, Parent(head.number, head.hash()), extrinsic)
+        if self._head is None or self._head[0] is not head:
+            self._head = (head, Parent(head.number, head.hash()))
+        verdict = self._runtime.validate(state, self._head[1], extrinsic)
         return Validity(verdict.requires, verdict.provides, verdict.longevity, verdict.priority)
 
     def build_block(
         self, state: StateReader, parent: Header, extrinsics: Sequence[bytes], timestamp_ms: int
     ) -> BuiltBlock:
         """The block after `parent`."""
-        built = self._runtime.build_block(
-            state, Parent(parent.number, parent.hash()), extrinsics, timestamp_ms
-        )
-        return _sealed(parent, built)
+        return self._build(state, parent, extrinsics, timestamp_ms)
 
     def cheat_block(
         self, state: StateReader, parent: Header, cheat: Cheat, timestamp_ms: int
     ) -> BuiltBlock:
         """The block after `parent` in which `cheat` is done."""
-        built = self._runtime.build_block(
-            state, Parent(parent.number, parent.hash()), (), timestamp_ms, _doing(cheat)
-        )
-        return _sealed(parent, built)
+        return self._build(state, parent, (), timestamp_ms, _doing(cheat))
+
+    def _build(
+        self,
+        state: StateReader,
+        parent: Header,
+        extrinsics: Sequence[bytes],
+        timestamp_ms: int,
+        cheat: Callable[[Ctx], None] | None = None,
+    ) -> BuiltBlock:
+        on = Parent(parent.number, parent.hash())
+        last, self._last = self._last, None  # a view is written into once
+        view = last[1].onto(state) if last is not None and last[0] is parent else State(state)
+        built = self._runtime.build_block(view, on, extrinsics, timestamp_ms, cheat)
+        sealed = _sealed(parent, on, built)
+        self._last = (sealed.header, view)
+        return sealed
 
 
-def _sealed(parent: Header, built: Built) -> BuiltBlock:
+def _sealed(parent: Header, on: Parent, built: Built) -> BuiltBlock:
     header = Header(
-        parent.hash(),
-        parent.number + 1,
+        on.hash,
+        on.number + 1,
         state_root(parent.state_root, built.changes),
-        blake2_256(b"".join(blake2_256(raw) for raw in built.extrinsics)),
+        extrinsics_root(built.extrinsics),
     )
     return BuiltBlock(header, header.hash(), built.extrinsics, built.changes, built.rejected)
 

@@ -6,7 +6,7 @@ issuance. `issue` and `rescind` move the issuance alone, for sums on their way t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from chain.errors import TokenError
@@ -154,16 +154,19 @@ def free(ctx: Ctx, who: AccountId) -> Rao:
 
 def reducible(ctx: Ctx, who: AccountId, *, keep_alive: bool = True) -> Rao:
     """What `who` can spend; with `keep_alive`, without ending the account."""
-    data = system.Account.get(ctx, who).data
+    return _reducible(system.Account.get(ctx, who).data, keep_alive)
+
+
+def _reducible(data: system.AccountData, keep_alive: bool) -> Rao:
     held = EXISTENTIAL_DEPOSIT if keep_alive else Rao(0)
-    return data.free.saturating_sub(Rao(max(int(data.frozen), int(held))))
+    return data.free.saturating_sub(max(data.frozen, held))
 
 
 # Moving balances: accounts only
 
 
-def _set_free(ctx: Ctx, who: AccountId, amount: Rao) -> None:
-    info = system.Account.get(ctx, who)
+def _set_free(ctx: Ctx, who: AccountId, info: system.AccountInfo, amount: Rao) -> None:
+    """Give `who`, whose account is `info`, a free balance of `amount`."""
     exists = info.providers > 0
     if amount < EXISTENTIAL_DEPOSIT and not info.data.reserved:
         if exists:
@@ -176,15 +179,13 @@ def _set_free(ctx: Ctx, who: AccountId, amount: Rao) -> None:
     if not exists:
         ctx.deposit(system.NewAccount(who))
         ctx.deposit(Endowed(who, amount))
-    data = replace(info.data, free=amount)
-    system.Account.put(ctx, who, replace(info, providers=1, data=data))
+    system.Account.put(ctx, who, info.with_free(amount, providers=1))
 
 
 def _kill(ctx: Ctx, who: AccountId, info: system.AccountInfo) -> None:
     """End the balances of `who`; its nonce stays, so that old signatures stay worthless."""
     if info.nonce:
-        data = replace(info.data, free=Rao(0))
-        system.Account.put(ctx, who, replace(info, providers=0, data=data))
+        system.Account.put(ctx, who, info.with_free(Rao(0), providers=0))
     else:
         system.Account.remove(ctx, who)
 
@@ -193,19 +194,21 @@ def deposit(ctx: Ctx, who: AccountId, amount: Rao) -> None:
     """Add to `who`. Raises TokenError.BelowMinimum when that would not make an account."""
     if not amount:
         return
-    now = free(ctx, who) + amount
+    info = system.Account.get(ctx, who)
+    now = info.data.free + amount
     if now < EXISTENTIAL_DEPOSIT:
         raise TokenError("BelowMinimum")
-    _set_free(ctx, who, now)
+    _set_free(ctx, who, info, now)
 
 
 def withdraw(ctx: Ctx, who: AccountId, amount: Rao, *, keep_alive: bool = True) -> None:
     """Take from `who`. Raises InsufficientBalance, or Expendability when only alive it has less."""
     if not amount:
         return
-    ensure(amount <= reducible(ctx, who, keep_alive=False), InsufficientBalance)
-    ensure(amount <= reducible(ctx, who, keep_alive=keep_alive), Expendability)
-    _set_free(ctx, who, free(ctx, who) - amount)
+    info = system.Account.get(ctx, who)
+    ensure(amount <= _reducible(info.data, keep_alive=False), InsufficientBalance)
+    ensure(amount <= _reducible(info.data, keep_alive), Expendability)
+    _set_free(ctx, who, info, info.data.free - amount)
 
 
 def transfer(
@@ -216,12 +219,13 @@ def transfer(
     Raises TokenError: FundsUnavailable for too little, NotExpendable when `keep_alive` forbids it,
     BelowMinimum when the destination would not come to exist.
     """
-    if amount > reducible(ctx, source, keep_alive=False):
+    info = system.Account.get(ctx, source)
+    if amount > _reducible(info.data, keep_alive=False):
         raise TokenError("FundsUnavailable")
-    if amount > reducible(ctx, source, keep_alive=keep_alive):
+    if amount > _reducible(info.data, keep_alive):
         raise TokenError("NotExpendable")
     if source != destination and amount:
-        withdraw(ctx, source, amount, keep_alive=keep_alive)
+        _set_free(ctx, source, info, info.data.free - amount)
         deposit(ctx, destination, amount)
     ctx.deposit(Transfer(source, destination, amount))
 
@@ -316,12 +320,13 @@ def force_set_balance(ctx: Ctx, who: Address, new_free: CompactRao) -> None:
     # EFFECTS
     account = lookup(who)
     wanted = new_free if new_free >= EXISTENTIAL_DEPOSIT else Rao(0)
-    before = free(ctx, account)
+    info = system.Account.get(ctx, account)
+    before = info.data.free
     if wanted > before:
         issue(ctx, wanted - before)
     else:
         rescind(ctx, before - wanted)
-    _set_free(ctx, account, wanted)
+    _set_free(ctx, account, info, wanted)
 
     # EVENT
     ctx.deposit(BalanceSet(account, wanted))

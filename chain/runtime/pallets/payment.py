@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chain.errors import InvalidTransaction
+from chain.runtime.fixed import U64_MAX
 from chain.runtime.frame import PALLETS, Call, Ctx, Pallet
 from chain.runtime.pallets import balances, system
 from chain.runtime.pallets.subtensor import storage
@@ -84,42 +85,54 @@ def pays(call: Call) -> bool:
 
 def weight(call: Call) -> int:
     """ref_time of `call` and of the calls inside it."""
-    inner = call.args.get("calls") or [a for a in (call.args.get("call"),) if isinstance(a, Call)]
-    return PALLETS.spec(call).weight + sum(weight(c) for c in inner if isinstance(c, Call))
+    own = PALLETS.spec(call).weight
+    inner = [*call.args.get("calls", ()), call.args.get("call")]
+    return own + sum([weight(c) for c in inner if isinstance(c, Call)])
 
 
 def fee(call: Call, length: int, tip: int) -> Rao:
     """The fee of `call` in an extrinsic of `length` bytes, tip included; 0 for a free call."""
     if not pays(call):
         return Rao(tip)
-    return Rao(length + (system.BASE_EXTRINSIC_WEIGHT + weight(call)) * 5 // 10_000 + tip)
+    due = length + (system.BASE_EXTRINSIC_WEIGHT + weight(call)) * 5 // 10_000 + tip
+    return Rao(min(due, U64_MAX))
 
 
-def ensure_payable(ctx: Ctx, who: AccountId, call: Call, length: int, tip: int) -> None:
+@dataclass(frozen=True)
+class Bill:
+    """What one extrinsic costs: `fee`, of which `tip` is the tip, to be paid by `payer`."""
+
+    payer: AccountId
+    fee: Rao
+    tip: Rao
+
+
+def bill(ctx: Ctx, who: AccountId, call: Call, length: int, tip: int) -> Bill:
+    """The bill of `call`, signed by `who` in an extrinsic of `length` bytes."""
+    return Bill(payer(ctx, who, call), fee(call, length, tip), Rao(tip))
+
+
+def ensure_payable(ctx: Ctx, due: Bill) -> None:
     """Raise InvalidTransaction.Payment unless the payer can pay and live on."""
-    due = fee(call, length, tip)
-    if due and balances.reducible(ctx, payer(ctx, who, call)) < due:
+    if due.fee and balances.reducible(ctx, due.payer) < due.fee:
         raise InvalidTransaction("Payment")
 
 
-def charge(ctx: Ctx, who: AccountId, call: Call, length: int, tip: int) -> Rao:
-    """Take the fee from the payer and credit the block's author. Returns the fee."""
-    due = fee(call, length, tip)
-    if due:
-        account = payer(ctx, who, call)
-        balances.withdraw(ctx, account, due)
-        ctx.deposit(balances.Withdraw(account, due))
-    return due
+def charge(ctx: Ctx, due: Bill) -> None:
+    """Take the fee from the payer."""
+    if due.fee:
+        balances.withdraw(ctx, due.payer, due.fee)
+        ctx.deposit(balances.Withdraw(due.payer, due.fee))
 
 
-def settle(ctx: Ctx, who: AccountId, call: Call, charged: Rao, tip: int) -> None:
-    """Pay the fee on, and record who it was charged for."""
+def settle(ctx: Ctx, due: Bill) -> None:
+    """Pay the fee that was charged on to the block's author."""
     author = ctx.block_env.author
-    if charged and author is not None:
-        balances.deposit(ctx, author, charged)
-        ctx.deposit(balances.Deposit(author, charged))
-    elif charged:  # nobody to receive it: it leaves the issuance, on both books
-        balances.rescind(ctx, charged)
+    if due.fee and author is not None:
+        balances.deposit(ctx, author, due.fee)
+        ctx.deposit(balances.Deposit(author, due.fee))
+    elif due.fee:  # nobody to receive it: it leaves the issuance, on both books
+        balances.rescind(ctx, due.fee)
         total = storage.TotalIssuance.get(ctx)
-        storage.TotalIssuance.put(ctx, total.saturating_sub(charged))
-    ctx.deposit(TransactionFeePaid(payer(ctx, who, call), charged, Rao(tip)))
+        storage.TotalIssuance.put(ctx, total.saturating_sub(due.fee))
+    ctx.deposit(TransactionFeePaid(due.payer, due.fee, due.tip))

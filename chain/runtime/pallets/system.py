@@ -63,6 +63,15 @@ class AccountInfo:
     sufficients: U32
     data: AccountData
 
+    def with_nonce(self, nonce: int) -> AccountInfo:
+        """The same account, after another extrinsic."""
+        return AccountInfo(nonce, self.consumers, self.providers, self.sufficients, self.data)
+
+    def with_free(self, free: Rao, providers: int) -> AccountInfo:
+        """The same account, with another free balance."""
+        data = AccountData(free, self.data.reserved, self.data.frozen, self.data.flags)
+        return AccountInfo(self.nonce, self.consumers, providers, self.sufficients, data)
+
 
 # The flag marks an account of the current balances logic; a fresh account carries it.
 NEW_LOGIC = 1 << 127
@@ -343,4 +352,4 @@ def remark_with_event(ctx: Ctx, remark: bytes) -> None:
 def inc_nonce(ctx: Ctx, who: AccountId) -> None:
     """One more extrinsic of `who`. An account without balance may exist by its nonce alone."""
     info = Account.get(ctx, who)
-    Account.put(ctx, who, replace(info, nonce=info.nonce + 1))
+    Account.put(ctx, who, info.with_nonce(info.nonce + 1))
