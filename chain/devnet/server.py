@@ -1,7 +1,8 @@
 """The node's door: JSON-RPC over WebSocket and over HTTP POST, on one port.
 
-Bounded everywhere: message size, notifications that wait for a slow reader, subscriptions.
-A connection that does not read its notifications is cut off; all others go on.
+Bounded everywhere: messages, batches, answers, subscriptions, connections, and notifications that
+wait for a slow reader. What goes beyond is told so; a connection that does not read its
+notifications can only be cut off. All others go on.
 Control methods answer only to clients on this machine: who connects through a proxy here is one.
 """
 
@@ -18,8 +19,8 @@ from typing import Self
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from chain.devnet.node import Node
-from chain.devnet.rpc.dispatch import Dispatcher, error_text
-from chain.devnet.rpc.errors import INVALID_REQUEST
+from chain.devnet.rpc.dispatch import ANSWER_CHARACTERS, Dispatcher, error_text
+from chain.devnet.rpc.errors import OVERSIZED_REQUEST, SERVER_IS_BUSY
 from chain.devnet.rpc.methods import METHODS
 from chain.devnet.rpc.session import Context, Session
 from chain.errors import ChainError
@@ -45,10 +46,15 @@ class CannotListen(ChainError):
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """`waiting` is how many notifications one connection may leave unread."""
+    """`waiting` is how many notifications one connection may leave unread, and how many bytes.
+
+    `connections` are WebSockets. Batches and subscriptions have limits of their own in `rpc`.
+    """
 
     message_bytes: int = 16 * 2**20
+    answer_bytes: int = ANSWER_CHARACTERS
     waiting: int = 4096
+    waiting_bytes: int = 64 * 2**20
     connections: int = 1024
 
 
@@ -80,7 +86,7 @@ class Server:
         self.node = node
         self._allow_remote_control = allow_remote_control
         self._limits = limits or ServerLimits()
-        self._dispatcher = Dispatcher(METHODS)
+        self._dispatcher = Dispatcher(METHODS, self._limits.answer_bytes)
         self._connections: set[_Connection] = set()
         self._runner: web.AppRunner | None = None
         self.host = host
@@ -137,24 +143,22 @@ class Server:
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            text = error_text(INVALID_REQUEST, self._too_large())
+            text = _too_big(self._limits.message_bytes)
             return web.Response(status=413, text=text, content_type="application/json")
         answer = await self._dispatcher.answer(body, self._context(request, None))
         if answer is None:
             return web.Response(status=204)
         return web.Response(text=answer, content_type="application/json")
 
-    def _too_large(self) -> str:
-        return f"Invalid request: a message has at most {self._limits.message_bytes} bytes"
-
     async def _handle_websocket(self, request: web.Request) -> web.StreamResponse:
         if len(self._connections) >= self._limits.connections:
-            return web.Response(status=503, text="too many connections\n")
+            text = error_text(
+                SERVER_IS_BUSY, "Server is busy, try again later", self._limits.connections
+            )
+            return web.Response(status=503, text=text, content_type="application/json")
         # Compression costs more than a loopback saves; pings would end clients that do not read
         # while they are idle, as substrate-interface does not.
-        socket = web.WebSocketResponse(
-            compress=False, max_msg_size=self._limits.message_bytes, timeout=CLOSE_S
-        )
+        socket = _Socket(self._limits.message_bytes)
         await socket.prepare(request)
         connection = _Connection(socket, request, self._limits)
         self._connections.add(connection)
@@ -164,6 +168,28 @@ class Server:
         finally:
             self._connections.discard(connection)
         return socket
+
+
+def _too_big(limit: int) -> str:
+    return error_text(OVERSIZED_REQUEST, "Request is too big", limit)
+
+
+class _Socket(web.WebSocketResponse):
+    """A WebSocket that says in JSON-RPC, too, why it closes on a message that is too big."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(compress=False, max_msg_size=limit, timeout=CLOSE_S)
+        self._limit = limit
+
+    async def close(
+        self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
+    ) -> bool:
+        """Close with a code and a reason."""
+        if code == WSCloseCode.MESSAGE_TOO_BIG and not self.closed:
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self.send_str(_too_big(self._limit))
+        return await super().close(code=code, message=message, drain=drain)
 
 
 class _Connection:
@@ -176,6 +202,7 @@ class _Connection:
         self._request = request
         self.session = Session(self._push)
         self._waiting: asyncio.Queue[str] = asyncio.Queue(limits.waiting)
+        self._room = limits.waiting_bytes
         self._answering = False
         self._closing: tuple[int, str] | None = None
         self._closer: asyncio.Task[None] | None = None
@@ -210,17 +237,19 @@ class _Connection:
     async def _write(self) -> None:
         try:
             while True:
-                await self._socket.send_str(await self._waiting.get())
+                text = await self._waiting.get()
+                await self._socket.send_str(text)
+                self._room += len(text)
         except ConnectionError:
             pass  # the reader notices too, and ends the connection
 
     def _push(self, text: str) -> None:
-        try:
+        if self._room >= len(text) and not self._waiting.full():
+            self._room -= len(text)
             self._waiting.put_nowait(text)
-        except asyncio.QueueFull:
-            if self._request.transport is not None and not self._request.transport.is_closing():
-                _log.warning("cut off a client that does not read its notifications")
-                self._request.transport.abort()
+        elif self._request.transport is not None and not self._request.transport.is_closing():
+            _log.warning("cut off a client that does not read its notifications")
+            self._request.transport.abort()
 
     def close_soon(self, code: int, reason: str) -> None:
         """Close, after the answer that is being made if there is one."""

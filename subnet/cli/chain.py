@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from subnet.cli import output
+from subnet.cli import exits, output
 
 if TYPE_CHECKING:
+    from subnet.cli.comparison import Comparison
     from subnet.cli.explorer import BlockRecord, EventRecord, ExtrinsicRecord
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at a chain.")
@@ -30,6 +31,7 @@ At = Annotated[
     int | None, typer.Option("--block", min=0, help="As of this block; the newest, if not given.")
 ]
 SHOWN = 96  # characters of a value in a table; --json has all of it
+OTHERS_SHOWN = 20
 RAO = 10**9
 
 
@@ -190,16 +192,85 @@ def emission(network: Network = "local", block: At = None, json: Json = False) -
     output.result(f"TAO and alpha at block {at}; price is the moving average\n\n{table}")
 
 
+NETWORK_HELP = "`local`, `test`, `finney`, or the ws:// or wss:// address of a node."
+
+
+@app.command()
+def diff(
+    left: Annotated[str, typer.Argument(metavar="A", help=NETWORK_HELP)],
+    right: Annotated[str, typer.Argument(metavar="B", help="The same, for the other node.")],
+    first: Annotated[int, typer.Option("--from", min=0, help="The block to begin with.")] = 0,
+    last: Annotated[
+        int | None, typer.Option("--to", min=0, help="The block to end with; the newest of both.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PALLET[.ITEM]", help="Compare this alone; may be repeated."),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PALLET[.ITEM]", help="Leave this out; may be repeated."),
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="Compare hashes of blocks and dates too, which no two nodes share."
+        ),
+    ] = False,
+    replay: Annotated[
+        bool,
+        typer.Option(
+            "--replay",
+            help="Make B, a devnet that was started like A with --block-time manual, do what A "
+            "did from B's newest block on: the same extrinsics at the same times. Implies --exact.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """The first block after which the states of two nodes differ, and in which keys.
+
+    Ends with 0 where all is the same, with 1 where it is not. Whole states are read: choose blocks
+    and items on a large chain.
+    """
+    from subnet.cli.comparison import BY_NATURE, Scope, compare, take_over
+    from subnet.cli.explorer import Explorer
+
+    with (
+        Explorer.connect(_endpoint(left, "A")) as ours,
+        Explorer.connect(_endpoint(right, "B")) as theirs,
+    ):
+        if replay:
+            first = take_over(ours, theirs)
+        newest = ours.head() if replay else min(ours.head(), theirs.head())
+        last = newest if last is None else last
+        if not first <= last <= newest:
+            raise typer.BadParameter(
+                f"blocks {first} to {last}: the newest is {newest}", param_hint="--from, --to"
+            )
+        ignored = (*(ignore or ()), *(() if exact or replay else BY_NATURE))
+        scope = Scope(ours, theirs, only or (), ignored)
+        found = compare(ours, theirs, scope, first, last, replay=replay)
+        calls = "" if found.same else _calls(ours.block(found.last))
+    if json:
+        output.data(
+            {"same": found.same, "ignored": ignored, "calls": calls} | dataclasses.asdict(found)
+        )
+    else:
+        output.result(_comparison(found, (left, right), calls))
+    if not found.same:
+        raise typer.Exit(exits.FAILED)
+
+
 # Reading what was typed
 
 
-def _endpoint(network: str) -> str:
+def _endpoint(network: str, hint: str = "--network") -> str:
     from subnet.config import ENDPOINTS
 
     if network not in ENDPOINTS and not network.startswith(("ws://", "wss://")):
         raise typer.BadParameter(
             f"{network!r} is not one of {', '.join(ENDPOINTS)} nor a ws:// address",
-            param_hint="--network",
+            param_hint=hint,
         )
     return ENDPOINTS.get(network, network)
 
@@ -256,6 +327,32 @@ def _facts(found: ExtrinsicRecord) -> str:
         "result": "done" if found.failure is None else f"failed: {found.failure}",
     }
     return "\n".join(f"{name:<14} {value}" for name, value in facts.items() if value)
+
+
+def _comparison(found: Comparison, names: tuple[str, str], calls: str) -> str:
+    if found.same:
+        return f"blocks {found.first} to {found.last}: no difference in {found.keys} keys"
+    first, *others = found.differing
+    path, ours, theirs = first.apart()
+    facts = [("key", first.key), ("in it", path), (names[0], ours), (names[1], theirs)]
+    facts.append(("calls", calls))
+    width = max(len(name) for name, _ in facts)
+    lines = [
+        f"block {found.last}: {first} differs",
+        "",
+        *(
+            f"{name:<{width}}  {_short(value)}"
+            for name, value in facts
+            if value != "" or name in names
+        ),
+        *(f"B did not take {refused}" for refused in found.refused),
+    ]
+    if others:
+        named = [str(other) for other in others[:OTHERS_SHOWN]]
+        rest = len(others) - len(named)
+        more = [f"and {rest} more"] if rest else []
+        lines += ["", f"{len(others)} more keys differ in this block:", *named, *more]
+    return "\n".join(lines)
 
 
 def _calls(block: BlockRecord) -> str:

@@ -66,6 +66,16 @@ def devnet(
             help="Weakens the node: devnet_* methods also answer clients on other machines.",
         ),
     ] = False,
+    drand: Annotated[
+        Literal["online", "expire"],
+        typer.Option(
+            help="What opens weights that are sealed to the drand beacon: its pulses, fetched from "
+            "the internet (`online`), or nothing (`expire`)."
+        ),
+    ] = "expire",
+    drand_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where drand's HTTP API is.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run a development chain that unmodified Bittensor clients can use, until stopped."""
@@ -83,6 +93,8 @@ def devnet(
             dump,
             prune,
             allow_remote_control,
+            drand,
+            drand_url,
             as_json,
         )
     )
@@ -127,10 +139,13 @@ async def _serve(
     dump: Path | None,
     prune: int | None,
     allow_remote_control: bool,
+    drand: Literal["online", "expire"],
+    drand_url: str | None,
     as_json: bool,
 ) -> signal.Signals:
     from chain.devnet.database import DatabaseUnusable
     from chain.devnet.devnet import Devnet
+    from chain.devnet.drand import DRAND_URL
     from chain.devnet.genesis import accounts, dev_engine
     from chain.devnet.node import NodeConfig
     from chain.devnet.schedule import Interval
@@ -148,6 +163,8 @@ async def _serve(
             host=host,
             port=port,
             allow_remote_control=allow_remote_control,
+            drand=drand,
+            drand_url=drand_url or DRAND_URL,
         )
     except DatabaseUnusable as error:
         raise StateError(error.path, error.reason) from error
@@ -161,12 +178,25 @@ async def _serve(
                 node.heads.listen(BlockLog(node, names, output.say).show)
             received = await stopped
             if dump is not None:
-                dump.write_bytes(node.dump())
+                _write(dump, node.dump())
     except CannotListen as error:
         if error.taken:
             raise PortTaken(host, port) from error
         raise
     return received
+
+
+def _write(dump: Path, data: bytes) -> None:
+    """An earlier dump stays as it was until this one is whole."""
+    from subnet.errors import StateError
+
+    part = dump.with_name(f"{dump.name}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(dump)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StateError.of(dump, error) from error
 
 
 def _stop_signal() -> asyncio.Future[signal.Signals]:

@@ -16,9 +16,14 @@ from chain.errors import ChainAway, ChainRefused
 if TYPE_CHECKING:
     from substrateinterface import SubstrateInterface
 
-__all__ = ["BlockRecord", "EventRecord", "Explorer", "ExtrinsicRecord"]
+__all__ = ["BlockRecord", "EventRecord", "Explorer", "ExtrinsicRecord", "Item"]
 
 ANSWER_TIMEOUT_S = 30.0
+KEYS_A_PAGE = 1000  # as many as any node gives
+PALLET_BYTES, PREFIX_BYTES = 16, 32
+"""What keys begin with: the hash of the pallet's name, and with it that of the item's."""
+HASH_BYTES = {"Blake2_128Concat": 16, "Twox64Concat": 8, "Identity": 0}
+"""What stands before a key that is there in full; under other hashers keys cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +69,26 @@ class BlockRecord:
     events: tuple[EventRecord, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A storage item as the metadata has it; `keys` are (hasher, type) of each."""
+
+    pallet: str
+    name: str
+    keys: tuple[tuple[str, str], ...]
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.pallet}.{self.name}"
+
+
 class Explorer:
     """An open connection. Every method raises ChainAway or ChainRefused."""
 
     def __init__(self, endpoint: str, chain: SubstrateInterface) -> None:
         self._endpoint = endpoint
         self._chain = chain
+        self._items: dict[bytes, Item] | None = None
 
     @classmethod
     @contextmanager
@@ -82,6 +101,80 @@ class Explorer:
             chain = SubstrateInterface(endpoint, ss58_format=42, ws_options=options)
         with chain:
             yield cls(endpoint, chain)
+
+    @property
+    def endpoint(self) -> str:
+        """Where the node is."""
+        return self._endpoint
+
+    def ask(self, method: str, *params: object) -> Any:
+        """The result of a JSON-RPC method. Raises ChainRefused with the node's own words."""
+        with _translated(self._endpoint):
+            answer = self._chain.rpc_request(method, list(params))
+        if "error" in answer:
+            error = answer["error"]
+            detail = f": {error['data']}" if error.get("data") else ""
+            raise ChainRefused("RequestRefused", f"{error['message']}{detail}", error["code"])
+        return answer["result"]
+
+    def hash(self, number: int) -> str:
+        """The hash of the block at a height. Raises ChainRefused where there is none."""
+        found = self.ask("chain_getBlockHash", number)
+        if found is None:
+            raise ChainRefused("BlockNotFound", f"there is no block {number}")
+        return str(found)
+
+    def state(self, block_hash: str, prefix: bytes = b"") -> dict[bytes, bytes]:
+        """All keys under a prefix with their values, after a block."""
+        found: dict[bytes, bytes] = {}
+        last: str | None = None
+        while True:
+            page = self.ask(
+                "state_getKeysPaged", f"0x{prefix.hex()}", KEYS_A_PAGE, last, block_hash
+            )
+            if page:
+                (answer,) = self.ask("state_queryStorageAt", page, block_hash)
+                for key, value in answer["changes"]:
+                    found[_bytes(key)] = _bytes(value)
+                last = page[-1]
+            if len(page) < KEYS_A_PAGE:
+                return found
+
+    def items(self) -> Mapping[bytes, Item]:
+        """Every storage item by its prefix."""
+        if self._items is None:
+            from substrateinterface.utils.hasher import xxh128
+
+            with _translated(self._endpoint):
+                self._chain.init_runtime()
+                self._items = {}
+                for pallet in self._chain.metadata.pallets:
+                    for item in pallet.storage or ():
+                        place = pallet.value["storage"]["prefix"]
+                        key = xxh128(place.encode()) + xxh128(item.value["name"].encode())
+                        self._items[bytes(key)] = _item(pallet.name, item)
+        return self._items
+
+    def read_keys(self, item: Item, key: bytes) -> tuple[Any, ...] | None:
+        """The keys that lead to a value of `item`; None where they stand hashed only."""
+        hashers = [hasher for hasher, _ in item.keys]
+        if not set(hashers) <= HASH_BYTES.keys():
+            return None
+        types = [(f"[u8; {HASH_BYTES[hasher]}]", kind) for hasher, kind in item.keys]
+        names = [name for pair in types for name in pair]
+        value = self._decode(f"({', '.join(names)})", key[PREFIX_BYTES:]) if names else ()
+        return None if value is None else tuple(value[1::2])
+
+    def read_value(self, item: Item, raw: bytes) -> Any:
+        """What a stored value says; None where this metadata cannot tell."""
+        return self._decode(item.value, raw)
+
+    def _decode(self, kind: str, raw: bytes) -> Any:
+        with _translated(self._endpoint):
+            try:
+                return plain(self._chain.decode_scale(kind, f"0x{raw.hex()}"))
+            except (ValueError, NotImplementedError):  # of another runtime, or written by hand
+                return None
 
     def head(self) -> int:
         """The number of the newest block."""
@@ -178,6 +271,21 @@ def _time(extrinsics: tuple[ExtrinsicRecord, ...]) -> datetime | None:
         if (extrinsic.pallet, extrinsic.call) == ("Timestamp", "set"):
             return datetime.fromtimestamp(int(extrinsic.args["now"]) / 1000, UTC)
     return None
+
+
+def _item(pallet: str, item: Any) -> Item:
+    types = item.get_params_type_string()
+    hashers = item.get_param_hashers()[: len(types)]
+    return Item(
+        pallet,
+        item.value["name"],
+        tuple(zip(hashers, types, strict=True)),
+        item.get_value_type_string(),
+    )
+
+
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
 
 
 def plain(value: Any) -> Any:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from chain.devnet.engine import Header
+from chain.devnet.rpc.errors import INVALID_PARAMS, RpcError
 from chain.devnet.rpc.params import BlockNumber, Handler, Hash, fit, hexed
 from chain.devnet.rpc.session import Context, unsubscribe
 from chain.devnet.store import Block
 from chain.devnet.topic import Topic
 
 __all__ = ["HANDLERS"]
+
+HEIGHTS_A_CALL = 10_000
 
 
 def _header(header: Header) -> dict[str, object]:
@@ -33,7 +36,11 @@ async def chain_getBlockHash(ctx: Context, number: object = None) -> object:
         block = ctx.node.store.find_number(fit(BlockNumber, height, "parameter 1 (number)"))
         return None if block is None else hexed(block.hash)
 
-    return [find(height) for height in number] if isinstance(number, list) else find(number)
+    if not isinstance(number, list):
+        return find(number)
+    if len(number) > HEIGHTS_A_CALL:
+        raise RpcError(INVALID_PARAMS, f"parameter 1 (number): at most {HEIGHTS_A_CALL} of them")
+    return [find(height) for height in number]
 
 
 async def chain_getHead(ctx: Context) -> str:

@@ -6,14 +6,28 @@ from chain.devnet.clock import TimestampInThePast, TimestampTooLarge
 from chain.devnet.database import DatabaseUnusable
 from chain.devnet.pool import AlreadyImported, PoolFull, PriorityTooLow
 from chain.devnet.store import StateDiscarded, UnknownBlock, UnknownSnapshot
-from chain.errors import ChainError, InvalidTransaction, ModuleError, ScaleError, UnknownApi
+from chain.errors import (
+    ChainError,
+    InvalidTransaction,
+    ModuleError,
+    NeedsRealRuntime,
+    ScaleError,
+    UnknownApi,
+)
 
 __all__ = [
     "INTERNAL_ERROR",
     "INVALID_PARAMS",
     "INVALID_REQUEST",
     "METHOD_NOT_FOUND",
+    "OVERSIZED_REQUEST",
+    "OVERSIZED_RESPONSE",
     "PARSE_ERROR",
+    "SERVER_ERROR",
+    "SERVER_IS_BUSY",
+    "TOO_BIG_BATCH_REQUEST",
+    "TOO_BIG_BATCH_RESPONSE",
+    "TOO_MANY_SUBSCRIPTIONS",
     "RpcError",
     "explain",
     "explain_submission",
@@ -25,6 +39,14 @@ METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 SERVER_ERROR = -32000
+
+# What real nodes answer where a limit is passed.
+TOO_MANY_SUBSCRIPTIONS = -32006
+OVERSIZED_REQUEST = -32007
+OVERSIZED_RESPONSE = -32008
+SERVER_IS_BUSY = -32009
+TOO_BIG_BATCH_REQUEST = -32010
+TOO_BIG_BATCH_RESPONSE = -32011
 
 BAD_FORMAT = 1001
 INVALID_TRANSACTION = 1010
@@ -87,6 +109,8 @@ def explain_submission(error: ChainError) -> RpcError:
     match error:
         case InvalidTransaction(kind=kind) if kind in _UNKNOWN:
             return RpcError(UNKNOWN_VALIDITY, "Unknown Transaction Validity", _UNKNOWN[kind])
+        case NeedsRealRuntime():
+            return RpcError(INVALID_TRANSACTION, "Invalid Transaction", str(error))
         case InvalidTransaction(kind=kind, custom=custom):
             data = f"Custom error: {custom}" if kind == "Custom" else _INVALID.get(kind, kind)
             return RpcError(INVALID_TRANSACTION, "Invalid Transaction", data)

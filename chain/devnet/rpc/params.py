@@ -8,8 +8,9 @@ A value that does not fit is refused with the parameter's name and what was expe
 from __future__ import annotations
 
 import inspect
+import reprlib
 import types
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
 from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
 from chain.devnet.rpc.errors import INVALID_PARAMS, RpcError
@@ -25,6 +26,8 @@ BlockNumber = NewType("BlockNumber", int)
 Handler = Callable[..., Awaitable[object]]
 
 _SHOWN = 80  # characters of a refused value that a message repeats
+_HEX = frozenset("0123456789abcdefABCDEF")
+_HEX_DIGITS_A_NUMBER = 64
 _MAX_BLOCK_NUMBER = 2**32 - 1
 
 _REAL_NODES = {
@@ -34,6 +37,10 @@ _REAL_NODES = {
     "startKey": ("start_key",),
 }
 """The words of a real node's interface, which clients that name their parameters use; ours."""
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = _SHOWN
 
 
 class _Misfit(Exception):
@@ -71,6 +78,8 @@ class Signature:
         if params is None:
             return ()
         if isinstance(params, Mapping):
+            if len(params) > len(self._names):
+                raise self._too_many(params)
             params = {self._ours(name): value for name, value in params.items()}
             strange = sorted(set(params) - set(self._names))
             if strange:
@@ -82,10 +91,13 @@ class Signature:
         if not isinstance(params, list):
             raise RpcError(INVALID_PARAMS, "params must be an array or an object")
         if any(extra is not None for extra in params[len(self._names) :]):
-            raise RpcError(
-                INVALID_PARAMS, f"takes at most {len(self._names)} parameters, got {len(params)}"
-            )
+            raise self._too_many(params)
         return params
+
+    def _too_many(self, params: Sized) -> RpcError:
+        return RpcError(
+            INVALID_PARAMS, f"takes at most {len(self._names)} parameters, got {len(params)}"
+        )
 
     def _ours(self, name: str) -> str:
         """Our word for a parameter that real nodes call by another one."""
@@ -99,8 +111,8 @@ def fit(wanted: Any, value: object, where: str) -> Any:
     try:
         return _fit(wanted, value)
     except _Misfit as misfit:
-        shown = repr(value)
-        shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
+        # A plain repr would walk all of a large value, of which hardly anything is shown.
+        shown = _BRIEF.repr(value)[:_SHOWN]
         raise RpcError(INVALID_PARAMS, f"{where}: expected {misfit}, got {shown}") from None
 
 
@@ -175,10 +187,10 @@ def _integer(value: object) -> int:
 
 def _block_number(value: object) -> int:
     if isinstance(value, str) and value[:2] in ("0x", "0X"):
-        try:
-            value = int(value, 16)
-        except ValueError:
-            raise _Misfit("a block number") from None
+        digits = value[2:]
+        if not 0 < len(digits) <= _HEX_DIGITS_A_NUMBER or not _HEX.issuperset(digits):
+            raise _Misfit("a block number")  # int() also takes signs, blanks and underscores
+        value = int(digits, 16)
     if isinstance(value, bool) or not isinstance(value, int):
         raise _Misfit("a block number")
     if not 0 <= value <= _MAX_BLOCK_NUMBER:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chain.devnet.node import Node
-from chain.devnet.rpc.errors import SERVER_ERROR, RpcError
+from chain.devnet.rpc.errors import SERVER_ERROR, TOO_MANY_SUBSCRIPTIONS, RpcError
 
 __all__ = ["Context", "Session", "Subscription", "unsubscribe"]
 
@@ -75,8 +75,9 @@ class Session:
         """A new stream of `method` notifications. RpcError when there are too many."""
         if len(self._subscriptions) >= SUBSCRIPTIONS_A_SESSION:
             raise RpcError(
-                SERVER_ERROR,
-                f"too many subscriptions on one connection: the limit is {SUBSCRIPTIONS_A_SESSION}",
+                TOO_MANY_SUBSCRIPTIONS,
+                "Too many subscriptions on the connection",
+                f"Exceeded max limit of {SUBSCRIPTIONS_A_SESSION}",
             )
         subscription = Subscription(self, method)
         self._subscriptions[subscription.id] = subscription

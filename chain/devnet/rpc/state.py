@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chain.devnet.engine import StateReader
-from chain.devnet.rpc.errors import CLIENT_ERROR, INVALID_PARAMS, RpcError
+from chain.devnet.rpc.errors import CLIENT_ERROR, INVALID_PARAMS, OVERSIZED_RESPONSE, RpcError
 from chain.devnet.rpc.params import Handler, Hash, hexed
 from chain.devnet.rpc.session import Context, unsubscribe
 from chain.devnet.store import Block
@@ -16,7 +16,10 @@ __all__ = ["HANDLERS"]
 
 KEYS_A_PAGE = 1000
 """What `state_getKeysPaged` gives at most, as Substrate does."""
-KEYS_A_QUERY = 65_536
+KEYS_A_QUERY = 16_384
+KEYS_A_SUBSCRIPTION = 4096
+BYTES_A_QUERY = 32 * 2**20
+"""All values together: one large one can be asked for many times."""
 
 
 def _optional(value: bytes | None) -> str | None:
@@ -48,9 +51,12 @@ async def state_queryStorageAt(
     ctx: Context, keys: list[bytes], at: Hash | None = None
 ) -> list[dict[str, object]]:
     """The values of many keys, null where there is none. Params: [["0x01", "0x02"], "0x<hash>"]."""
-    _ensure_few(keys)
+    _ensure_few(keys, KEYS_A_QUERY)
     block = ctx.node.store.get(at)
     state = ctx.node.store.state(block)
+    if sum(len(state.get(key) or b"") for key in keys) > BYTES_A_QUERY:
+        excess = f"Exceeded max limit of {BYTES_A_QUERY}"
+        raise RpcError(OVERSIZED_RESPONSE, "Response is too big", excess)
     return [{"block": hexed(block.hash), "changes": _changes(state, keys)}]
 
 
@@ -117,7 +123,7 @@ async def state_subscribeStorage(ctx: Context, keys: list[bytes] | None = None) 
 
     Params: [["0x01", "0x02"]].
     """
-    _ensure_few(keys or ())
+    _ensure_few(keys or [], KEYS_A_SUBSCRIPTION)
     subscription = ctx.subscribe("state_storage")
     wanted = None if keys is None else frozenset(keys)
 
@@ -130,7 +136,7 @@ async def state_subscribeStorage(ctx: Context, keys: list[bytes] | None = None) 
         if changed:
             send(block, changed)
 
-    send(ctx.node.head, keys or ())
+    send(ctx.node.head, dict.fromkeys(keys or ()))
     subscription.on_close(ctx.node.heads.listen(on_head))
     return subscription.id
 
@@ -142,10 +148,9 @@ async def state_subscribeRuntimeVersion(ctx: Context) -> str:
     return subscription.id
 
 
-def _ensure_few(keys: Iterable[bytes]) -> None:
-    count = len(list(keys))
-    if count > KEYS_A_QUERY:
-        raise RpcError(INVALID_PARAMS, f"parameter 1 (keys): at most {KEYS_A_QUERY}, got {count}")
+def _ensure_few(keys: list[bytes], most: int) -> None:
+    if len(keys) > most:
+        raise RpcError(INVALID_PARAMS, f"parameter 1 (keys): at most {most}, got {len(keys)}")
 
 
 HANDLERS: dict[str, Handler] = {
