@@ -339,6 +339,70 @@ MUTANTS = (
         "",
         "test_rootclaims.py",
     ),
+    Mutant(
+        "a call that is not here passes inside another one",
+        f"{PALLETS}/absent.py",
+        "                yield from _within(inner)\n",
+        "                continue\n",
+        "test_absent.py",
+    ),
+    Mutant(
+        "a call that is not here is paid for before it is refused",
+        f"{RUNTIME}/runtime.py",
+        "        absent.ensure_here(call)\n",
+        "",
+        "test_absent.py",
+    ),
+    Mutant(
+        "a claim of everything claims of nothing",
+        f"{SUBTENSOR}/rootdividends.py",
+        "if subnets == {ROOT_NETUID} else subnets",
+        "if not subnets else subnets",
+        "test_rootclaims.py",
+    ),
+    Mutant(
+        "root's threshold of claims binds nobody",
+        f"{SUBTENSOR}/rootdividends.py",
+        "        least = s.RootClaimableThreshold.get(ctx, ROOT_NETUID)\n",
+        "        least = s.RootClaimableThreshold.get(ctx, netuid)\n",
+        "test_rootclaims.py",
+    ),
+    Mutant(
+        "a nomination is measured in alpha",
+        f"{SUBTENSOR}/staking.py",
+        "    price = U96F32.convert(swap.price(ctx, netuid), U64F64)\n    least",
+        "    price = U96F32.ONE\n    least",
+        "test_staking.py",
+    ),
+    Mutant(
+        "lowering the least nomination sells nominations",
+        f"{PALLETS}/admin.py",
+        "    if raised:\n",
+        "    if True:\n",
+        "test_staking.py",
+    ),
+    Mutant(
+        "a limited sale asks whether the token is open",
+        f"{SUBTENSOR}/staking.py",
+        "    most = swap.max_sell(",
+        "    _ensure_open(ctx, netuid)\n    most = swap.max_sell(",
+        "test_staking.py",
+    ),
+    Mutant(
+        "a limit that the price has passed is no reason to refuse",
+        f"{PALLETS}/swap.py",
+        "    ensure(now.price > limit, PriceLimitExceeded)\n    if limit_price == 0:",
+        "    if limit_price == 0:",
+        "test_swap.py",
+    ),
+    Mutant(
+        "within a subnet a move is weighed before whether it may be",
+        f"{SUBTENSOR}/staking.py",
+        "    if netuid != target_netuid:\n        value = _worth",
+        "    ensure(_spot_value(ctx, netuid, alpha) >= MIN_STAKE, er.AmountTooLow)\n"
+        "    if netuid != target_netuid:\n        value = _worth",
+        "test_staking.py",
+    ),
 )
 UNSHRUNK = """
 from hypothesis import Phase, settings

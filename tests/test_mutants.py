@@ -26,6 +26,7 @@ def test_the_fault_can_still_be_planted(mutant: mutants.Mutant) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # two seconds a fault, and more beside other work
 def test_every_fault_is_caught_and_a_harmless_change_is_not() -> None:
     with mutants.copied_tree() as tree:
         tests = sorted({mutant.test for mutant in mutants.MUTANTS})

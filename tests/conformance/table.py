@@ -21,7 +21,9 @@ from pathlib import Path
 import pytest
 from bittensor._generated import calls as sdk_calls
 
+from chain.devnet.rpc.devnet import HANDLERS
 from chain.runtime.construct import PALLETS
+from chain.runtime.pallets.absent import ABSENT
 
 __all__ = ["CLIENTS", "DOC", "claimed", "declared", "missing_calls", "render", "section"]
 
@@ -49,6 +51,7 @@ ROWS = (
     "a MEV-shielded call, opened by the author",
     "the 56 reads that running a subnet takes",
     "the other 46 reads: a value, nothing, or a refusal",
+    "every fourth of the 102 reads by its command",
     "calls that are not here, refused by name",
     "wallets: balance, overview, registrations",
     "subnets: list, metagraph, prices",
@@ -126,22 +129,19 @@ def reads() -> str:
     """What is answered with nothing, and what is refused, of the SDK's reads."""
     from tests.conformance.test_sdk_reads import EMPTY, OTHERS, REFUSED, TIER_1
 
-    def names(found: Iterable[str]) -> str:
-        return ", ".join(f"`{name}`" for name in sorted(found))
-
     refused = ", ".join(f"`{name}` ({missing})" for name, (_, missing) in sorted(REFUSED.items()))
     return "\n".join(
         (
             f"- {len(TIER_1) + len(OTHERS)} answer with a value.",
             f"- {len(EMPTY)} answer that there is nothing, as nobody made it or nobody can: "
-            f"{names(EMPTY)}.",
+            f"{_names(EMPTY)}.",
             f"- {len(REFUSED)} are refused with the name of the missing storage item: {refused}.",
         )
     )
 
 
 def missing_calls() -> dict[str, list[str]]:
-    """By pallet, the calls of the SDK's catalogue that this runtime does not have."""
+    """By pallet, the calls of the SDK's catalogue that are not in our metadata."""
     missing = {}
     for pallet, catalogue in inspect.getmembers(sdk_calls, inspect.isclass):
         names = [n for n, _ in inspect.getmembers(catalogue, inspect.isfunction) if n[0] != "_"]
@@ -153,14 +153,35 @@ def missing_calls() -> dict[str, list[str]]:
 
 
 def calls() -> str:
-    """The missing calls as text: whole pallets first."""
+    """The calls that are refused, and those that are missing: whole pallets first."""
     missing = missing_calls()
     whole = ", ".join(sorted(pallet for pallet, names in missing.items() if not names))
-    lines = [f"- Pallets without any call here: {whole}."]
+    lines = ["Known, and refused with the words that they need the real-runtime engine:", ""]
+    for pallet in sorted({pallet for pallet, _ in ABSENT}):
+        lines.append(f"- {pallet}: {_names(name for of, name in ABSENT if of == pallet)}.")
+    lines += ["", "Not in the metadata at all:", "", f"- Whole pallets: {whole}."]
     for pallet, names in sorted(missing.items()):
         if names:
-            lines.append(f"- {pallet}: {', '.join(f'`{name}`' for name in names)}.")
+            lines.append(f"- {pallet}: {_names(names)}.")
     return "\n".join(lines)
+
+
+def control() -> str:
+    """The control methods as their docstrings show them, in the order of the source."""
+    parts = []
+    for name, handler in sorted(HANDLERS.items(), key=lambda item: inspect.findsource(item[1])[1]):
+        lines = (inspect.getdoc(handler) or "").splitlines()
+        shown = [line.strip() for line in lines if line.strip().startswith(("-->", "<--", "("))]
+        told = "\n".join(line for line in lines if line.strip() not in shown)
+        told = re.sub(r"\n{3,}", "\n\n", told).strip()
+        first, _, rest = told.partition("\n\n")
+        example = "\n".join(("```text", *shown, "```"))
+        parts.append("\n\n".join(part for part in (f"### `{name}`", first, example, rest) if part))
+    return "\n\n".join(parts)
+
+
+def _names(found: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(found))
 
 
 def section(text: str, name: str) -> str:
@@ -180,14 +201,16 @@ def _replace(text: str, name: str, content: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the document; the exit status is the run's."""
-    text, status = DOC.read_text(), 0
+    recorder, status = _Recorder(), 0
     if "--text" not in arguments:
-        recorder = _Recorder()
         everything = ["-m", "slow or not slow", "-q", "-p", "no:xdist", str(HERE)]
         everything += ["--ignore", str(HERE / "test_doc.py")]
         status = int(pytest.main(everything, plugins=[recorder]))
+    text = DOC.read_text()  # after the run, which takes minutes
+    if recorder.outcomes:
         text = _replace(text, "clients", render(recorder.outcomes))
     text = _replace(_replace(text, "reads", reads()), "calls", calls())
+    text = _replace(text, "control", control())
     DOC.write_text(text)
     return status
 

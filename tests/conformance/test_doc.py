@@ -20,5 +20,6 @@ def test_the_table_claims_what_is_tested() -> None:
 
 def test_the_lists_are_those_of_the_code() -> None:
     text = table.DOC.read_text()
-    for name, content in (("reads", table.reads()), ("calls", table.calls())):
+    written = {"reads": table.reads(), "calls": table.calls(), "control": table.control()}
+    for name, content in written.items():
         assert table.section(text, name) == content, "run python -m tests.conformance.table --text"

@@ -25,10 +25,12 @@ from tests.conformance.town import AXON, COMMITMENT, REVEALED, TEMPO, WEIGHTS, T
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NETUID, SECRET = 2, 3
+NETUID, SECRET, TUNED = 2, 3, 4
+ALL = (0, 1, NETUID, SECRET, TUNED)
 V1, V1_HOT = ss58("//V1"), ss58("//V1//hot")
 M1, M1_HOT = ss58("//M1"), ss58("//M1//hot")
 M2_HOT = ss58("//M2//hot")
+V2, CHANGER = ss58("//V2"), ss58("//Changer")
 NOMINATOR, NOBODY = ss58("//Nominator"), ss58("//Nobody")
 U16 = 65_535
 
@@ -150,7 +152,7 @@ def positions(s: Stored, coldkey: str) -> list[dict[str, Any]]:
         {"hotkey": hotkey, "coldkey": coldkey, "netuid": netuid, "stake": held,
          "is_registered": s.module("Uids", netuid, hotkey) is not None}
         for hotkey in s.module("StakingHotkeys", coldkey)
-        for netuid in (0, 1, NETUID, SECRET)
+        for netuid in ALL
         if (held := s.position(hotkey, coldkey, netuid))
     ]  # fmt: skip
 
@@ -163,7 +165,7 @@ def valuation(s: Stored, town: Town, coldkey: str) -> dict[str, Any]:
         "block": town.block,
         "positions": held,
         "stake_value": int(worth),
-        "tao_per_alpha": {n: float(s.price(n)) for n in (0, 1, NETUID, SECRET)},
+        "tao_per_alpha": {n: float(s.price(n)) for n in ALL},
     }
 
 
@@ -200,7 +202,7 @@ def hidden_commit(s: Stored, town: Town) -> dict[int, list[dict[str, Any]]]:
                      "reveals_at": opens, "ciphertext": sealed}]}  # fmt: skip
 
 
-def hyperparameters(s: Stored, _: Town) -> dict[str, Any]:
+def hyperparameters(s: Stored, netuid: int) -> dict[str, Any]:
     """By the reads' names, from the storage items that these name."""
     items = {
         "kappa": "Kappa", "immunity_period": "ImmunityPeriod", "tempo": "Tempo",
@@ -222,15 +224,15 @@ def hyperparameters(s: Stored, _: Town) -> dict[str, Any]:
         "owner_cut_auto_lock_enabled": "OwnerCutAutoLockEnabled",
         "min_childkey_take": "MinChildkeyTakePerSubnet",
     }  # fmt: skip
-    alpha_low, alpha_high = s.module("AlphaValues", NETUID)
-    tempo, factor = s.module("Tempo", NETUID), s.module("ActivityCutoffFactorMilli", NETUID)
+    alpha_low, alpha_high = s.module("AlphaValues", netuid)
+    tempo, factor = s.module("Tempo", netuid), s.module("ActivityCutoffFactorMilli", netuid)
     return {
-        **{name: s.module(stored, NETUID) for name, stored in items.items()},
+        **{name: s.module(stored, netuid) for name, stored in items.items()},
         "alpha_low": alpha_low,
         "alpha_high": alpha_high,
         "activity_cutoff": tempo * factor // 1000,
-        "burn_increase_mult": s.module("BurnIncreaseMult", NETUID)["bits"],
-        "yuma_version": 3 if s.module("Yuma3On", NETUID) else 2,
+        "burn_increase_mult": s.module("BurnIncreaseMult", netuid)["bits"],
+        "yuma_version": 3 if s.module("Yuma3On", netuid) else 2,
         "user_liquidity_enabled": False,
     }
 
@@ -264,15 +266,22 @@ def weights(_: Stored, town: Town) -> dict[int, dict[int, float]]:
     }
 
 
-def graph(s: Stored, town: Town) -> dict[str, Any]:
-    """The columns and figures of a metagraph that raw storage knows; it has some more."""
-    seats = [(ss58(f"{uri}//hot"), ss58(uri)) for uri in town.uids]
-    hot = [hotkey for hotkey, _ in seats]
+def graph(s: Stored, town: Town, netuid: int = NETUID) -> dict[str, Any]:
+    """All of a metagraph, from the storage items that its fields name."""
+    n = s.module("SubnetworkN", netuid)
+    hot = [s.module("Keys", netuid, uid) for uid in range(n)]
+    cold = [s.module("Owner", hotkey) for hotkey in hot]
+    if netuid == NETUID:
+        assert hot == [ss58(f"{uri}//hot") for uri in town.uids]
+        assert sum(s.module("Incentive", NETUID)) > 0, "the town has paid"
     root_weight = Fraction(s.module("TaoWeight"), 2**64)
-    alpha = [s.module("TotalHotkeyAlpha", hotkey, NETUID) for hotkey in hot]
-    root = [int(s.module("TotalHotkeyAlpha", hotkey, 0) * root_weight) for hotkey in hot]
-    axon = s.module("Axons", NETUID, M1_HOT)
-    assert (axon["ip"], axon["port"]) == (0x0A010203, AXON[1])
+    alpha = [held(s, hotkey, netuid) for hotkey in hot]
+    root = [int(held(s, hotkey, 0, on=netuid) * root_weight) for hotkey in hot]
+    nothing = dict.fromkeys(("block", "version", "ip", "port", "ip_type", "protocol",
+                             "placeholder1", "placeholder2"), 0)  # fmt: skip
+    if netuid == NETUID:
+        served = s.module("Axons", netuid, M1_HOT)
+        assert (served["ip"], served["port"]) == (0x0A010203, AXON[1])
     columns = {
         "active": "Active", "validator_permit": "ValidatorPermit", "last_update": "LastUpdate",
         "emission": "Emission", "dividends": "Dividends", "incentives": "Incentive",
@@ -284,26 +293,69 @@ def graph(s: Stored, town: Town) -> dict[str, Any]:
         "alpha_in_emission": "SubnetAlphaInEmission", "tao_in_emission": "SubnetTaoInEmission",
         "subnet_volume": "SubnetVolume", "moving_price": "SubnetMovingPrice", "rho": "Rho",
         "max_uids": "MaxAllowedUids", "network_registered_at": "NetworkRegisteredAt",
+        "kappa": "Kappa", "min_allowed_weights": "MinAllowedWeights",
+        "max_weights_limit": "MaxWeightsLimit", "weights_version": "WeightsVersionKey",
+        "weights_rate_limit": "WeightsSetRateLimit", "max_validators": "MaxAllowedValidators",
+        "difficulty": "Difficulty", "registration_allowed": "NetworkRegistrationAllowed",
+        "pow_registration_allowed": "NetworkPowRegistrationAllowed",
+        "immunity_period": "ImmunityPeriod", "min_difficulty": "MinDifficulty",
+        "max_difficulty": "MaxDifficulty", "min_burn": "MinBurn", "max_burn": "MaxBurn",
+        "adjustment_alpha": "AdjustmentAlpha", "adjustment_interval": "AdjustmentInterval",
+        "target_regs_per_interval": "TargetRegistrationsPerInterval",
+        "max_regs_per_block": "MaxRegistrationsPerBlock",
+        "serving_rate_limit": "ServingRateLimit", "bonds_moving_avg": "BondsMovingAverage",
+        "commit_reveal_weights_enabled": "CommitRevealWeightsEnabled",
+        "commit_reveal_period": "RevealPeriodEpochs", "liquid_alpha_enabled": "LiquidAlphaOn",
+        "last_step": "LastMechansimStepBlock", "owner_hotkey": "SubnetOwnerHotkey",
+        "owner_coldkey": "SubnetOwner",
     }  # fmt: skip
-    assert sum(s.module("Incentive", NETUID)) > 0, "the town has paid"
+    alpha_low, alpha_high = s.module("AlphaValues", netuid)
+    tempo, factor = s.module("Tempo", netuid), s.module("ActivityCutoffFactorMilli", netuid)
+    pending = sum(s.module(f"Pending{who}Emission", netuid) for who in ("Server", "Validator"))
+    identity = s.module("SubnetIdentitiesV3", netuid)
     return {
-        **{name: s.module(stored, NETUID) for name, stored in (columns | figures).items()},
-        "netuid": NETUID,
-        "name": "Town",
-        "symbol": "β",
+        **{name: s.module(stored, netuid) for name, stored in (columns | figures).items()},
+        "netuid": netuid,
+        "name": identity["subnet_name"] if identity else s.module("TokenSymbol", netuid),
+        "symbol": s.module("TokenSymbol", netuid),
+        "identity": identity,
         "block": town.block,
-        "num_uids": len(seats),
-        "owner_hotkey": ss58("//Owner//hot"),
-        "owner_coldkey": ss58("//Owner"),
+        "blocks_since_last_step": town.block - s.module("LastMechansimStepBlock", netuid),
+        "subnet_emission": 0,
+        "pending_alpha_emission": pending,
+        "pending_root_emission": 0,
+        "activity_cutoff": tempo * factor // 1000,
+        "alpha_low": alpha_low,
+        "alpha_high": alpha_high,
+        "num_uids": n,
         "hotkeys": hot,
-        "coldkeys": [coldkey for _, coldkey in seats],
-        "axons": [axon if uri == "//M1" else dict.fromkeys(axon, 0) for uri in town.uids],
-        "block_at_registration": [s.module("BlockAtRegistration", NETUID, uid)
-                                  for uid in town.uids.values()],
+        "coldkeys": cold,
+        "identities": [s.module("IdentitiesV2", coldkey) for coldkey in cold],
+        "axons": [s.module("Axons", netuid, hotkey) or nothing for hotkey in hot],
+        "block_at_registration": [s.module("BlockAtRegistration", netuid, u) for u in range(n)],
         "alpha_stake": alpha,
         "tao_stake": root,
         "total_stake": [a + r for a, r in zip(alpha, root, strict=True)],
+        "tao_dividends_per_hotkey": [
+            [hotkey, s.module("RootAlphaDividendsPerSubnet", netuid, hotkey)] for hotkey in hot
+        ],
+        "alpha_dividends_per_hotkey": [
+            [hotkey, s.module("AlphaDividendsPerSubnet", netuid, hotkey)] for hotkey in hot
+        ],
+        **dict.fromkeys(("pruning_score", "trust", "rank"), []),
     }  # fmt: skip
+
+
+def held(s: Stored, hotkey: str, netuid: int, on: int | None = None) -> int:
+    """Stake through a hotkey, less what it lends on a subnet and with what it is lent there."""
+    where = netuid if on is None else on
+    own = s.module("TotalHotkeyAlpha", hotkey, netuid)
+    lent = sum(part for part, _ in s.module("ChildKeys", hotkey, where))
+    borrowed = sum(
+        Fraction(part, 2**64 - 1) * s.module("TotalHotkeyAlpha", parent, netuid)
+        for part, parent in s.module("ParentKeys", hotkey, where)
+    )
+    return int(own - Fraction(lent, 2**64 - 1) * own + borrowed)
 
 
 TIER_1: dict[str, tuple[dict[str, Any], Expect]] = {
@@ -330,14 +382,16 @@ TIER_1: dict[str, tuple[dict[str, Any], Expect]] = {
     "next_epoch_start_block": ({"netuid": NETUID}, next_epoch),
     "epoch_status": ({"netuid": NETUID}, epoch_status),
     # Hyperparameters
-    "difficulty": ({"netuid": NETUID}, item("Difficulty", NETUID)),
-    "immunity_period": ({"netuid": NETUID}, item("ImmunityPeriod", NETUID)),
+    "difficulty": ({"netuid": TUNED}, item("Difficulty", TUNED)),
+    "immunity_period": ({"netuid": TUNED}, item("ImmunityPeriod", TUNED)),
     "max_weight_limit": ({"netuid": NETUID}, lambda s, _: U16),
-    "min_allowed_weights": ({"netuid": NETUID}, item("MinAllowedWeights", NETUID)),
-    "reveal_period": ({"netuid": NETUID}, item("RevealPeriodEpochs", NETUID)),
-    "subnet_emission_enabled": ({"netuid": NETUID}, lambda s, _: 1),
-    "weights_rate_limit": ({"netuid": NETUID}, lambda s, _: 0),
-    "subnet_hyperparameters": ({"netuid": NETUID}, hyperparameters),
+    "min_allowed_weights": ({"netuid": TUNED}, item("MinAllowedWeights", TUNED)),
+    "reveal_period": ({"netuid": TUNED}, item("RevealPeriodEpochs", TUNED)),
+    "subnet_emission_enabled": ({"netuid": TUNED}, lambda s, _: 0),
+    "weights_rate_limit": ({"netuid": TUNED}, item("WeightsSetRateLimit", TUNED)),
+    "subnet_hyperparameters": (
+        {"netuid": TUNED}, lambda s, _: hyperparameters(s, TUNED)
+    ),
     # Commitments
     "commitment": ({"netuid": NETUID, "hotkey_ss58": M1_HOT}, commitment),
     "commitments": ({"netuid": NETUID}, commitments),
@@ -357,7 +411,7 @@ TIER_1: dict[str, tuple[dict[str, Any], Expect]] = {
         lambda s, _: {"netuid": NETUID, "tao_per_alpha": float(s.price(NETUID)),
                       "price_rao": int(s.price(NETUID) * 10**9)},
     ),
-    "alpha_prices": ({}, lambda s, _: {n: float(s.price(n)) for n in (0, 1, NETUID, SECRET)}),
+    "alpha_prices": ({}, lambda s, _: {n: float(s.price(n)) for n in ALL}),
     "quote_stake": (
         {"netuid": NETUID, "amount_tao": 3.0},
         lambda s, _: quote(s, 3 * 10**9, of="alpha"),
@@ -399,7 +453,7 @@ TIER_1: dict[str, tuple[dict[str, Any], Expect]] = {
     ),
     # Subnets
     "burn": ({"netuid": NETUID}, item("Burn", NETUID)),
-    "commit_reveal_enabled": ({"netuid": SECRET}, lambda s, _: True),
+    "commit_reveal_enabled": ({"netuid": TUNED}, lambda s, _: False),
     "metagraph": ({"netuid": NETUID}, graph),
     "subnet": ({"netuid": NETUID}, lambda s, _: subnet(s, NETUID)),
     "subnet_identity": (
@@ -416,8 +470,8 @@ TIER_1: dict[str, tuple[dict[str, Any], Expect]] = {
         lambda s, t: {"netuid": NETUID, "registered_at": t.registered_at, "start_call_delay": 0,
                       "earliest_start_block": t.registered_at, "current_block": t.block},
     ),
-    "subnets": ({}, lambda s, _: [subnet(s, n) for n in (0, 1, NETUID, SECRET)]),
-    "token_symbols": ({}, lambda s, _: {0: "Τ", 1: "α", 2: "β", 3: "γ"}),
+    "subnets": ({}, lambda s, _: [subnet(s, n) for n in ALL]),
+    "token_symbols": ({}, lambda s, _: {0: "Τ", 1: "α", 2: "β", 3: "γ", 4: "δ"}),
     # Weights
     "bonds": ({"netuid": NETUID, "mechid": 0}, bonds),
     "timelocked_weight_commits": ({"netuid": SECRET, "mechid": 0}, hidden_commit),
@@ -484,9 +538,47 @@ async def test_tier_1_answers_what_the_state_says(
     for row in got if isinstance(got, list) else [got]:
         for key in IGNORED.get(name, ()):
             del row[key]
-    if name == "metagraph":
-        got = {k: got[k] for k in wanted}
     assert_same(got, wanted, LOOSE.get(name, 0.0), name)
+
+
+FIXED = {
+    "existential_deposit": "a constant of the runtime",
+    "block_time": "a constant of the chain",
+    "is_fast_blocks": "a constant of the chain",
+    "max_weight_limit": "a constant, on every subnet",
+    "mev_shield_next_key": "the key never changes here",
+    "block_info": "asked by number, it is the same from everywhere",
+}
+"""Reads whose answer nothing that happens on a chain can change."""
+
+
+@pytest.mark.parametrize("name", sorted(set(TIER_1) - set(FIXED)))
+async def test_tier_1_says_something(sdk: Any, view: Any, name: str) -> None:
+    """It is not what the same question is answered on a chain where nothing has happened."""
+    params, _ = TIER_1[name]
+    genesis = await sdk.at(0)
+    try:
+        before = plain(await genesis.read(name, **params))
+    except bittensor.BittensorError:  # there is no such subnet yet
+        return
+    assert plain(await view.read(name, **params)) != before
+
+
+async def test_a_tuned_subnet_has_nothing_by_default(stored: Stored) -> None:
+    """Or the comparison of its hyperparameters would not see one that is never read."""
+    tuned, default = hyperparameters(stored, TUNED), hyperparameters(stored, 999)
+    same = {name for name in tuned if tuned[name] == default[name]}
+    assert same == {"max_weights_limit", "user_liquidity_enabled", "subnet_is_active"}
+
+
+async def test_hyperparameters_and_metagraph_of_two_subnets(
+    view: Any, stored: Stored, town: Town
+) -> None:
+    for netuid in (NETUID, TUNED):
+        got = plain(await view.read("subnet_hyperparameters", netuid=netuid))
+        assert_same(got, hyperparameters(stored, netuid), 0.0, "hyperparameters")
+    got = plain(await view.read("metagraph", netuid=TUNED))
+    assert_same(got, graph(stored, town, TUNED), 0.0, "metagraph")
 
 
 def delegate(s: Stored, _: Town) -> dict[str, Any]:
@@ -511,6 +603,12 @@ def delegated(s: Stored, town: Town) -> list[dict[str, Any]]:
     return [{"delegate": record, "netuid": NETUID, "stake": s.position(V1_HOT, NOMINATOR, NETUID)}]
 
 
+def announcement(s: Stored, _: Town) -> dict[str, Any]:
+    when, digest = s.module("ColdkeySwapAnnouncements", CHANGER)
+    return {"execute_block": when, "new_coldkey_hash": digest, "disputed": False,
+            "dispute_block": None}  # fmt: skip
+
+
 def convictions(s: Stored, town: Town) -> dict[str, Any]:
     out, protocol = s.module("SubnetAlphaOut", NETUID), s.module("SubnetProtocolAlpha", NETUID)
     burned = s.get("AlphaAssets.AlphaBurned", NETUID)
@@ -532,6 +630,8 @@ MINER_ONE = {"name": "Miner One", **dict.fromkeys(
     ("url", "github_repo", "image", "discord", "description", "additional"), "")}  # fmt: skip
 ON_V1 = {"coldkey_ss58": V1, "netuid": NETUID}
 CHILD = {"hotkey_ss58": V1_HOT, "netuid": NETUID}
+LENT = {"hotkey_ss58": V1_HOT, "netuid": TUNED}
+HALF = 2**63
 IDLE = {"enabled": False, "frozen": False, "refill_blocks": 0, "refill_per_block_tao": 0,
         "used_tao": 0, "budget_tao": 0, "remaining_tao": 0}  # fmt: skip
 
@@ -539,44 +639,51 @@ OTHERS: dict[str, tuple[dict[str, Any], Expect]] = {
     "delegate": ({"hotkey_ss58": V1_HOT}, delegate),
     "delegates": ({}, lambda s, t: [delegate(s, t)]),
     "delegated": ({"coldkey_ss58": NOMINATOR}, delegated),
-    "is_delegate": ({"hotkey_ss58": M1_HOT}, lambda s, _: False),
+    "is_delegate": ({"hotkey_ss58": V1_HOT}, lambda s, _: True),
     "delegate_take": (
         {"hotkey_ss58": V1_HOT},
-        lambda s, _: {"hotkey": V1_HOT, "take": 11_796 / U16, "take_u16": 11_796, "min": 0.0,
+        lambda s, _: {"hotkey": V1_HOT, "take": 8192 / U16, "take_u16": 8192, "min": 0.0,
                       "max": 11_796 / U16},
     ),
+    "children": (LENT, lambda s, _: [[HALF, M1_HOT]]),
+    "parents": ({**LENT, "hotkey_ss58": M1_HOT}, lambda s, _: [[HALF, V1_HOT]]),
+    "pending_children": (
+        CHILD,
+        lambda s, _: {"children": [[HALF // 2, M1_HOT]], "cooldown_block": s.module(
+            "PendingChildKeys", NETUID, V1_HOT)[1]},
+    ),
+    "auto_stake": ({"coldkey_ss58": V2, "netuid": NETUID}, lambda s, _: V1_HOT),
+    "auto_stake_all": ({"coldkey_ss58": V2}, lambda s, _: [{"netuid": NETUID, "hotkey": V1_HOT}]),
+    "coldkey_swap_announcement": ({"coldkey_ss58": CHANGER}, announcement),
     "identity": ({"coldkey_ss58": M1}, lambda s, _: MINER_ONE),
     "hotkey_identities": ({"hotkey_ss58s": [M1_HOT, V1_HOT]}, lambda s, _: {M1_HOT: MINER_ONE}),
-    "mechanism_count": ({"netuid": NETUID}, lambda s, _: 1),
-    "mechanism_emission_split": ({"netuid": NETUID}, lambda s, _: []),
-    "collateral_policy": (
-        {"netuid": NETUID}, lambda s, _: {"netuid": NETUID, "lock_share": 0.0, "drain_ratio": 1.0}
-    ),
+    "mechanism_count": ({"netuid": TUNED}, lambda s, _: 2),
+    "mechanism_emission_split": ({"netuid": TUNED}, lambda s, _: [45_535, 20_000]),
     "subnet_convictions": ({"netuid": NETUID}, convictions),
-    "root_claim_threshold": ({}, lambda s, _: 500_000),
+    "root_claim_threshold": ({}, lambda s, _: 600_000),
 }  # fmt: skip
 """Answered with a value, beyond what running a subnet takes."""
 
 EMPTY: dict[str, tuple[dict[str, Any], Any]] = {
     "accepts_locked_alpha": ({"coldkey_ss58": V1}, False),
-    "auto_stake": (ON_V1, None),
-    "auto_stake_all": ({"coldkey_ss58": V1}, []),
     "basket_position": ({"hotkey_ss58": V1_HOT, "coldkey_ss58": V1}, None),
     "basket_trading_status": ({"hotkey_ss58": V1_HOT}, IDLE),
-    "children": (CHILD, []),
     "coldkey_lock": (ON_V1, None),
-    "coldkey_swap_announcement": ({"coldkey_ss58": V1}, None),
+    "collateral_policy": (
+        {"netuid": NETUID},
+        {"netuid": NETUID, "lock_share": 0.0, "drain_ratio": 1.0},
+    ),
     "hotkey_conviction": (CHILD, {"conviction_alpha": 0}),
     "locks_for_coldkey": ({"coldkey_ss58": V1}, []),
     "locks_for_hotkey": (CHILD, []),
+    "miner_collateral": ({**ON_V1, "hotkey_ss58": V1_HOT}, None),
     "most_convicted_hotkey": ({"netuid": NETUID}, None),
-    "parents": (CHILD, []),
-    "pending_children": (CHILD, {"children": [], "cooldown_block": 0}),
     "root_basket_owed": ({"coldkey_ss58": V1}, 0),
     "root_basket_owed_breakdown": ({"coldkey_ss58": V1}, []),
     "root_basket_portfolio": ({"coldkey_ss58": V1}, []),
     "root_basket_total_nav": ({}, 0),
     "root_baskets": ({}, []),
+    "subnet_collateral": ({"netuid": NETUID}, []),
     "subnet_tao_flows": ({}, {}),
     "validator_basket": ({"hotkey_ss58": V1_HOT}, []),
     "validator_basket_nav": ({"hotkey_ss58": V1_HOT}, 0),
@@ -594,10 +701,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "crowdloans": ({}, "Crowdloan.Crowdloans"),
     "lease": ({"lease_id": 0}, "SubtensorModule.SubnetLeases"),
     "leases": ({}, "SubtensorModule.SubnetLeases"),
-    "miner_collateral": ({**ON_V1, "hotkey_ss58": V1_HOT}, "SubtensorModule.MinerCollateral"),
     "multisig": ({"account_ss58": V1, "call_hash": "00" * 32}, "Multisig.Multisigs"),
     "proxies": ({"coldkey_ss58": V1}, "Proxy.Proxies"),
-    "subnet_collateral": ({"netuid": NETUID}, "SubtensorModule.MinerCollateral"),
     "validator_basket_summary": ({"hotkey_ss58": V1_HOT}, "SubtensorModule.BasketRate"),
 }  # fmt: skip
 """Refused: the storage item that this runtime does not have."""

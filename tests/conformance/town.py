@@ -1,8 +1,9 @@
 """A small subnet with everything a client may ask about, founded over the socket by the SDK.
 
 Two validators and two miners on a subnet that has run two epochs, one of them after weights; a
-nominator; a second subnet with commit-reveal on and a commit waiting. Its numbers are known here
-or can be read from raw storage: that is what the clients' answers are compared with.
+nominator; a second subnet with commit-reveal on and a commit waiting; a third on which nothing is
+as it would be by default. Its numbers are known here or can be read from raw storage: that is what
+the clients' answers are compared with.
 """
 
 from __future__ import annotations
@@ -43,6 +44,47 @@ def ss58(uri: str) -> str:
     return str(key(uri).ss58_address)
 
 
+TUNED: dict[str, dict[str, Any]] = {
+    "sudo_set_activity_cutoff_factor": {"factor_milli": 20_000},
+    "sudo_set_adjustment_alpha": {"adjustment_alpha": 7},
+    "sudo_set_adjustment_interval": {"adjustment_interval": 50},
+    "sudo_set_alpha_sigmoid_steepness": {"steepness": 900},
+    "sudo_set_bonds_moving_average": {"bonds_moving_average": 800_000},
+    "sudo_set_bonds_reset_enabled": {"enabled": True},
+    "sudo_set_burn_half_life": {"burn_half_life": 99},
+    "sudo_set_burn_increase_mult": {"burn_increase_mult": {"bits": 3 << 63}},
+    "sudo_set_commit_reveal_weights_interval": {"interval": 3},
+    "sudo_set_difficulty": {"difficulty": 12_345},
+    "sudo_set_immunity_period": {"immunity_period": 1234},
+    "sudo_set_kappa": {"kappa": 40_000},
+    "sudo_set_liquid_alpha_enabled": {"enabled": True},
+    "sudo_set_alpha_values": {"alpha_low": 30_000, "alpha_high": 60_000},
+    "sudo_set_max_allowed_validators": {"max_allowed_validators": 5},
+    "sudo_set_max_allowed_uids": {"max_allowed_uids": 128},
+    "sudo_set_max_burn": {"max_burn": 60 * TAO},
+    "sudo_set_max_difficulty": {"max_difficulty": 12_347},
+    "sudo_set_max_registrations_per_block": {"max_registrations_per_block": 2},
+    "sudo_set_min_allowed_weights": {"min_allowed_weights": 3},
+    "sudo_set_min_burn": {"min_burn": 700_000},
+    "sudo_set_min_childkey_take_per_subnet": {"take": 655},
+    "sudo_set_min_difficulty": {"min_difficulty": 12_346},
+    "sudo_set_network_registration_allowed": {"registration_allowed": False},
+    "sudo_set_owner_cut_auto_lock_enabled": {"enabled": True},
+    "sudo_set_owner_cut_enabled": {"enabled": False},
+    "sudo_set_rho": {"rho": 12},
+    "sudo_set_serving_rate_limit": {"serving_rate_limit": 17},
+    "sudo_set_subnet_emission_enabled": {"enabled": False},
+    "sudo_set_target_registrations_per_interval": {"target_registrations_per_interval": 3},
+    "sudo_set_tempo": {"tempo": 444},
+    "sudo_set_toggle_transfer": {"toggle": False},
+    "sudo_set_weights_set_rate_limit": {"weights_set_rate_limit": 55},
+    "sudo_set_weights_version_key": {"weights_version_key": 4},
+    "sudo_set_mechanism_count": {"mechanism_count": 2},
+    "sudo_set_mechanism_emission_split": {"maybe_split": [45_535, 20_000]},
+}
+"""What root sets on the third subnet: each unlike the default, and unlike how a subnet begins."""
+
+
 class KeyPairs:
     """What the SDK takes for a wallet: a coldkey and one hotkey of it, both open."""
 
@@ -58,12 +100,13 @@ class Town:
     """Where the chain is and what was put into it. Reads are made at `block`.
 
     `uids` are the seats on subnet `netuid` by coldkey; the seat is its `//hot`. Subnet `secret`
-    has commit-reveal on.
+    has commit-reveal on; subnet `tuned` has not started.
     """
 
     url: str
     netuid: int
     secret: int
+    tuned: int
     registered_at: int
     block: int
     uids: dict[str, int]
@@ -167,15 +210,19 @@ set_weights: Any = intents.SetWeights  # takes a mapping too, which its types do
 
 async def found(url: str) -> Town:
     """Found the town on the chain at `url`, whose blocks come with each extrinsic."""
-    people = ["//Owner", "//V1", "//V2", "//M1", "//M2", "//Nominator", "//Secretary"]
+    people = [
+        "//Owner", "//V1", "//V2", "//M1", "//M2", "//Nominator", "//Secretary", "//Tuner",
+        "//Changer",
+    ]  # fmt: skip
     uids = {uri: uid for uid, uri in enumerate(people[:5])}
-    owner, v1, v2, m1, m2, nominator, secretary = map(KeyPairs, people)
+    owner, v1, v2, m1, m2, nominator, secretary, tuner, changer = map(KeyPairs, people)
     sdk: Any
     async with bittensor.Subtensor(url) as sdk:
         await open_chain(sdk, *people)
         netuid = await new_subnet(sdk, owner)
         registered_at = int(await sdk.query(st.NetworkRegisteredAt, [netuid]))
         secret = await new_subnet(sdk, secretary)
+        tuned = await new_subnet(sdk, tuner)
         identity = intents.SetSubnetIdentity(netuid=netuid, subnet_name="Town", description="small")
         await execute(sdk, identity, owner)
         await execute(sdk, intents.StartCall(netuid=netuid), owner, final=True)
@@ -209,6 +256,16 @@ async def found(url: str) -> Town:
         where = key_of("Commitments", "RevealedCommitments", netuid, m2.hotkey.public_key)
         rpc(url, "devnet_setStorage", [[where, f"0x{row.hex()}"]])
         rpc(url, "devnet_mine", TEMPO + 1)  # the second pays for weights
+        tune = (getattr(calls.AdminUtils, name)(netuid=tuned, **to) for name, to in TUNED.items())
+        threshold = calls.SubtensorModule.sudo_set_root_claim_threshold
+        await sudo(sdk, *tune, threshold(netuid=0, new_value=600_000))
+        # It has not started: children come into force at once. On the town's own they wait.
+        hot = m1.hotkey.ss58_address
+        await execute(sdk, intents.SetChildren(tuned, [[0.5, hot]]), v1)
+        await execute(sdk, intents.SetChildren(netuid, [[0.25, hot]]), v1)
+        await execute(sdk, intents.DecreaseTake(0.125), v1)
+        await execute(sdk, intents.SetAutoStake(netuid, v1.hotkey.ss58_address), v2)
+        await execute(sdk, intents.AnnounceColdkeySwap(ss58("//Changed")), changer)
         block = await sdk.block()
         await sudo(sdk, calls.AdminUtils.sudo_set_tempo(netuid=netuid, tempo=REST))
-        return Town(url, netuid, secret, registered_at, block, uids)
+        return Town(url, netuid, secret, tuned, registered_at, block, uids)

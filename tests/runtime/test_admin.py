@@ -13,6 +13,7 @@ from chain.runtime.construct import PALLETS
 from chain.runtime.fixed import U64F64
 from chain.runtime.frame import ROOT, StorageMap, StorageValue
 from chain.runtime.pallets import admin
+from chain.runtime.pallets.absent import ABSENT
 from chain.runtime.pallets.subtensor import events as ev
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.accounts import subnet_account
@@ -151,7 +152,8 @@ def test_every_setter_is_in_a_table() -> None:
     tables = (OWNERS, OWNERS_UNLIMITED, ROOTS, ROOTS_ALWAYS, CHAIN)
     named = own | {name for table in tables for name, *_ in table}
     declared = {name.removeprefix("sudo_set_") for name in admin.pallet.calls}
-    assert named | {"sudo_trim_to_max_allowed_uids"} == declared
+    refused = {name.removeprefix("sudo_set_") for pallet, name in ABSENT if pallet == "AdminUtils"}
+    assert named | {"sudo_trim_to_max_allowed_uids"} == declared - refused
 
 
 @pytest.mark.parametrize(("name", "argument", "item", "value"), OWNERS)
@@ -326,6 +328,8 @@ def test_tempo(world: World) -> None:
     assert s.LastEpochBlock.get(world.ctx, NETUID) == world.ctx.block
     # From here on root is shut out as well, as long as the window is longer than the tempo.
     world.refuse(FROZEN, ROOT, call, netuid=NETUID, tempo=360)
+    world.root(sudo("admin_freeze_window"), window=1000)
+    world.refuse(FROZEN, ROOT, call, netuid=NetUid(9), tempo=1)  # which is told first
     world.root(sudo("admin_freeze_window"), window=0)
     world.refuse("TempoOutOfBounds", "owner", call, netuid=NETUID, tempo=1)
     world.call("owner", call, netuid=NETUID, tempo=360)

@@ -249,7 +249,7 @@ class Chain(RuleBasedStateMachine):
             else:
                 values[key] = value
         self.stored = Stored(values)
-        block.state = State(self.stored)
+        block.state = self.world.ctx.state = State(self.stored)
 
     def attempt(self, who: str | Origin, call: Call) -> None:
         """Dispatch as the chain would, and see that a refusal leaves nothing behind."""

@@ -176,9 +176,7 @@ def register(world: World, name: str) -> int:
 
 
 def test_r1_a_price_doubles_then_decays(world: World) -> None:
-    price_world(world, 1_000_000, 1000)
-    assert register(world, "a") == 2_000_000
-    price_world(world, 2000, 1000)
+    assert register(price_world(world, 1000, 1000), "a") == 2000
     assert decay(world) == 1998
 
 
@@ -199,7 +197,7 @@ def test_r4_a_price_stays_in_bounds(world: World) -> None:
 
 
 def test_r5_a_price_triples(world: World) -> None:
-    assert register(price_world(world, 1_000_000, 1000, multiplier=3), "a") == 3_000_000
+    assert register(price_world(world, 1000, 1000, multiplier=3), "a") == 3000
 
 
 def test_r6_default_half_life(world: World) -> None:

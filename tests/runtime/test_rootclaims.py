@@ -64,6 +64,21 @@ def test_nobody_is_drawn_twice_nor_from_nobody() -> None:
 # Claiming
 
 
+def test_only_root_stakers_of_hotkeys_that_owe_are_listed(world: World) -> None:
+    ctx, other = world.ctx, account("other/hotkey")
+    shares.increase(ctx, HOTKEY, account("trader"), NETUID, Alpha(RAO_PER_TAO))
+    shares.increase(ctx, other, account("elsewhere"), ROOT_NETUID, Alpha(RAO_PER_TAO))
+    s.RootClaimable.put(ctx, other, {})
+    run_epoch(world)
+    assert s.NumStakingColdkeys.get(ctx) == 3
+    assert not s.StakingColdkeys.contains(ctx, account("trader"))
+    assert not s.StakingColdkeys.contains(ctx, account("elsewhere"))
+    # They are listed in the order of storage: by hotkey, then by coldkey.
+    order = [coldkey for (_, coldkey, on), _ in s.AlphaV2.items(ctx) if on == ROOT_NETUID]
+    listed = dict(s.StakingColdkeysByIndex.items(ctx))
+    assert [listed[i] for i in range(3)] == [who for who in order if who != account("elsewhere")]
+
+
 def test_stakers_are_listed_at_epochs_and_claimed_for(world: World) -> None:
     ctx = world.ctx
     rootclaims.claim_for_some(ctx, [NETUID])
@@ -120,7 +135,48 @@ def test_whoever_leaves_the_list_makes_room_for_the_last(world: World) -> None:
     assert not list(s.StakingColdkeysByIndex.items(ctx)) + list(s.StakingColdkeys.items(ctx))
 
 
+def test_a_staker_claims_of_all_subnets_through_one_hotkey(world: World) -> None:
+    ctx = world.ctx
+    world.call("bob", "add_stake", hotkey=HOTKEY, netuid=ROOT_NETUID, amount_staked=Rao(10**10))
+    other = account("other")
+    world.call("alice", "try_associate_hotkey", hotkey=other)
+    world.call("bob", "add_stake", hotkey=other, netuid=ROOT_NETUID, amount_staked=Rao(10**10))
+    rootdividends.accrue(ctx, other, NETUID, Alpha(RAO_PER_TAO))
+    before, due = shares.value(ctx, HOTKEY, BOB, ROOT_NETUID), owed(world)
+    assert due > RAO_PER_TAO // 2
+    assert world.call("bob", "claim_root_with_hotkey", hotkey=HOTKEY)[-1] == ev.RootClaimed(BOB)
+    assert owed(world) <= 1
+    gained = int(shares.value(ctx, HOTKEY, BOB, ROOT_NETUID)) - int(before)
+    assert gained == pytest.approx(int(due), rel=0.02)  # an alpha is worth about a TAO here
+    waiting = rootdividends.owed(ctx, other, BOB, NETUID)
+    assert int(waiting) == pytest.approx(RAO_PER_TAO, abs=2)  # not asked for
+    world.call("bob", "claim_root_with_hotkey", hotkey=account("nobody"))
+    assert rootdividends.owed(ctx, other, BOB, NETUID) == waiting
+
+
+def test_root_alone_stands_for_all_subnets(world: World) -> None:
+    world.refuse("InvalidValue", "bob", "claim_root", subnets=frozenset())
+    six = frozenset(map(NetUid, range(1, 7)))
+    world.refuse("InvalidValue", "bob", "claim_root", subnets=six)
+    world.call("bob", "claim_root", subnets=frozenset({NetUid(1)}))
+    assert owed(world) > 1
+    world.call("bob", "claim_root", subnets=frozenset({ROOT_NETUID, NetUid(1)}))
+    assert owed(world) > 1
+    world.call("bob", "claim_root", subnets=frozenset({ROOT_NETUID}))
+    assert owed(world) <= 1
+
+
 # The threshold
+
+
+def test_roots_threshold_is_that_of_subnets_without_one(world: World) -> None:
+    ctx, due = world.ctx, int(owed(world))
+    s.RootClaimableThreshold.put(ctx, ROOT_NETUID, I96F32.of(due + 1))
+    world.call("bob", "claim_root_with_hotkey", hotkey=HOTKEY)
+    assert owed(world) == due
+    s.RootClaimableThreshold.put(ctx, NETUID, I96F32.of(due))
+    world.call("bob", "claim_root_with_hotkey", hotkey=HOTKEY)
+    assert owed(world) <= 1
 
 
 def test_the_owner_and_root_set_the_threshold(world: World) -> None:

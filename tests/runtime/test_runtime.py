@@ -209,6 +209,8 @@ def test_two_extrinsics_of_one_account_fit_one_block_in_order() -> None:
 def test_who_cannot_pay_is_refused() -> None:
     chain = Chain.fresh()
     assert refusal(chain, chain.sign(ZOE, transfer(chain))).kind == "Payment"
+    boast = chain.sign(BOB, transfer(chain), tip=2**64 - 1)  # with the fee, more than there can be
+    assert refusal(chain, boast).kind == "Payment"
 
 
 def test_a_hotkeys_call_is_paid_by_the_coldkey_that_owns_it() -> None:
@@ -331,7 +333,8 @@ def test_a_carrier_must_be_short_lived_and_name_the_key() -> None:
         (b"\x04\x85", "version byte 0x85"),
         (b"\x0c\x04\x63\x00", "no pallet 99"),
         (b"\x0c\x04\x05\xfe", "Balances has no call 254"),
-        (b"\x08\x84\x01", "needs"),
+        (b"\x08\x84\x02", "needs"),
+        (b"\x08\x84\x01", "given as Index"),
     ],
 )
 def test_bytes_that_are_no_extrinsic_are_named(raw: bytes, says: str) -> None:

@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.errors import ModuleError
-from chain.runtime.pallets import alpha_assets, balances, swap
+from chain.runtime.frame import ROOT as ROOT_ORIGIN
+from chain.runtime.pallets import admin, alpha_assets, balances, swap
 from chain.runtime.pallets.subtensor import errors as er
 from chain.runtime.pallets.subtensor import events as ev
 from chain.runtime.pallets.subtensor import rootdividends, staking
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.accounts import BURN_ACCOUNT, subnet_account
 from chain.types import RAO_PER_TAO, AccountId, Alpha, NetUid, Rao
-from tests.runtime.economy import ROOT, Economy, account
+from tests.runtime.economy import ROOT, Economy, Laws, account
 
 ADA, BEN, AUTHOR = account("ada"), account("ben"), account("author")
 KEY = account("ada/hotkey")
@@ -165,8 +166,10 @@ def test_refusals_of_adding_come_in_the_order_of_the_chain() -> None:
     world, netuid = opened()
     least = 2_000_000 + 2_000_000 * 33 // 65535
     stranger = account("stranger")
-    limited, low = staking.add_stake_limit, Rao(1_000_000_000)
-    refused(world, er.InsufficientLiquidity, limited, KEY, netuid, Rao(10**6 * TAO + 1), low, False)
+    limited, low = staking.add_stake_limit, Rao(1_000_000_001)  # just above the price
+    much = Rao(10**6 * TAO + 1)
+    refused(world, er.InsufficientLiquidity, limited, KEY, netuid, much, Rao(1), False)
+    refused(world, swap.PriceLimitExceeded, limited, KEY, netuid, Rao(1), Rao(TAO), True)
     refused(world, er.SubnetNotExists, limited, stranger, NO_SUBNET, Rao(1), low, False)
     s.SubtokenEnabled.put(world.ctx, netuid, False)
     refused(world, er.SubtokenDisabled, limited, stranger, netuid, Rao(1), low, False)
@@ -267,18 +270,82 @@ def test_what_the_limit_of_a_sale_leaves_over_stays_staked() -> None:
 
 
 def test_refusals_of_removing_come_in_the_order_of_the_chain() -> None:
+    """Each call has every later fault too, and is refused for the first."""
     world, netuid, held = staked()
-    limited, high = staking.remove_stake_limit, Rao(5 * TAO)
+    limited, high = staking.remove_stake_limit, Rao(12 * TAO // 10)  # the price stands at 1.21
     stranger = account("stranger")
+    s.SubtokenEnabled.put(world.ctx, netuid, False)  # which this call does not ask
+    much = Alpha(10**6 * TAO)
+    refused(world, er.InsufficientLiquidity, limited, KEY, netuid, much, Rao(5 * TAO), False)
+    refused(world, swap.PriceLimitExceeded, limited, KEY, netuid, Alpha(0), Rao(5 * TAO), True)
     refused(world, er.SubnetNotExists, limited, KEY, NO_SUBNET, Alpha(0), high, False)
-    s.SubtokenEnabled.put(world.ctx, netuid, False)
-    refused(world, er.SubtokenDisabled, limited, KEY, netuid, Alpha(0), high, False)
-    s.SubtokenEnabled.put(world.ctx, netuid, True)
     refused(world, er.AmountTooLow, limited, KEY, netuid, Alpha(0), high, False)
     refused(world, er.NotEnoughStakeToWithdraw, limited, KEY, netuid, Alpha(held + 1), high, False)
     refused(world, er.NotEnoughStakeToWithdraw, limited, stranger, netuid, Alpha(1), high, False)
     refused(world, er.AmountTooLow, limited, KEY, netuid, Alpha(1), high, False)
     refused(world, er.SlippageTooHigh, limited, KEY, netuid, Alpha(held), high, False)
+
+
+def test_only_the_plain_sale_asks_whether_the_token_is_open() -> None:
+    world, netuid, held = staked()
+    refused(world, er.SubtokenDisabled, staking.remove_stake, KEY, NO_SUBNET, Alpha(0))
+    refused(world, er.SubnetNotExists, staking.remove_stake_full_limit, KEY, NO_SUBNET, None)
+    s.SubtokenEnabled.put(world.ctx, netuid, False)
+    refused(world, er.SubtokenDisabled, staking.remove_stake, KEY, netuid, Alpha(held))
+    refused(world, er.SubtokenDisabled, staking.remove_stake_full_limit, KEY, netuid, None)
+    world.call(ADA, staking.remove_stake_limit, KEY, netuid, Alpha(held), Rao(1), False)
+    assert world.stake(netuid, "ada") == 0
+    world.laws.check()
+
+
+def test_a_move_within_a_subnet_is_of_the_least_or_more() -> None:
+    """And it is told last, where a trade's is told before whether a transfer may be."""
+    world, netuid, _ = staked()
+    price = swap.price(world.ctx, netuid)
+    least = -(-2_000_000 * 2**64 // price)  # rounded up: worth 0.002 TAO and hardly more
+    small = (BEN, KEY, netuid, netuid)
+    refused(world, er.AmountTooLow, staking.transfer_stake, *small, Alpha(least - 1))
+    s.TransferToggle.put(world.ctx, netuid, False)
+    refused(world, er.TransferDisallowed, staking.transfer_stake, *small, Alpha(least - 1))
+    s.TransferToggle.put(world.ctx, netuid, True)
+    world.call(ADA, staking.transfer_stake, *small, Alpha(least))
+    assert world.stake(netuid, "ben", through="ada") == least
+
+
+def test_small_nominations_are_sold_when_root_raises_the_least() -> None:
+    """The least is TAO: where alpha is worth more, less of it is enough."""
+    world, netuid = opened()
+    dear = world.subnet("dear", tao=4000)  # 4 TAO an alpha
+    for place in (netuid, dear, ROOT):
+        world.give_stake(place, "ben", 0.001, through="ada")
+        world.give_stake(place, "ada", 0.001)
+    world.laws = Laws(world.ctx, tight=False)
+    before = free(world, BEN)
+    admin.sudo_set_nominator_min_required_stake(world.ctx.as_origin(ROOT_ORIGIN), 1_000_000)
+    assert world.stake(netuid, "ben", through="ada") == 0  # 0.001 TAO of 0.002
+    assert world.stake(ROOT, "ben", through="ada") == 0
+    assert world.stake(dear, "ben", through="ada") == TAO // 1000  # 0.004 TAO
+    assert free(world, BEN) - before == pytest.approx(2 * TAO // 1000, rel=1e-2)
+    for place in (netuid, dear, ROOT):
+        assert world.stake(place, "ada") == TAO // 1000  # its own hotkey
+    world.laws.check()
+
+
+def test_lowering_the_least_sells_nothing() -> None:
+    world, netuid = opened()
+    s.NominatorMinRequiredStake.put(world.ctx, 1_000_000)
+    world.give_stake(netuid, "ben", 0.001, through="ada")
+    admin.sudo_set_nominator_min_required_stake(world.ctx.as_origin(ROOT_ORIGIN), 900_000)
+    assert world.stake(netuid, "ben", through="ada") == TAO // 1000
+
+
+def test_a_small_nomination_that_the_pool_cannot_take_is_lost() -> None:
+    world, netuid = opened()
+    world.give_stake(netuid, "ben", 0.001, through="ada")
+    s.SubnetTAO.put(world.ctx, netuid, Rao(1000))
+    admin.sudo_set_nominator_min_required_stake(world.ctx.as_origin(ROOT_ORIGIN), 1_000_000)
+    assert world.stake(netuid, "ben", through="ada") == 0
+    assert free(world, BEN) == 0
 
 
 def test_a_nomination_left_too_small_is_paid_out() -> None:
@@ -397,6 +464,38 @@ def test_a_swap_of_stake_keeps_to_a_ratio_of_prices() -> None:
     ratio = swap.price(world.ctx, netuid) / swap.price(world.ctx, other)
     assert ratio == pytest.approx(1.1, rel=1e-4)
     assert 0 < world.stake(netuid, "ada") < held
+    world.laws.check()
+
+
+def test_stake_can_land_on_another_coldkey_and_hotkey_at_once() -> None:
+    world, netuid, held = staked()
+    ben = account("ben/hotkey")
+    call = staking.transfer_stake_and_hotkey
+    refused(world, er.SameNetuid, call, ADA, KEY, KEY, netuid, netuid, Alpha(held))
+    world.call(ADA, call, BEN, KEY, ben, netuid, netuid, Alpha(held))
+    assert world.stake(netuid, "ada") == 0
+    assert world.stake(netuid, "ben") == held
+    worth = held * int(swap.price(world.ctx, netuid)) >> 64
+    assert of_kind(world, ev.StakeAndHotkeyTransferred) == [
+        ev.StakeAndHotkeyTransferred(ADA, BEN, KEY, ben, netuid, netuid, Rao(worth))
+    ]
+    assert not of_kind(world, ev.StakeTransferred)
+    world.laws.check()
+
+
+def test_a_move_keeps_to_a_ratio_of_prices_where_there_is_one() -> None:
+    world, netuid, held = staked()
+    other, ben = world.subnet("other"), account("ben/hotkey")
+    limit, call = Rao(1_100_000_000), staking.move_stake_limit
+    across = (KEY, ben, netuid, other)
+    refused(world, er.SlippageTooHigh, call, *across, Alpha(held), limit, False)
+    # Within a subnet nothing is traded, whatever the limit says; the largest amount means all.
+    everything = Alpha(2**64 - 1)
+    world.call(ADA, call, KEY, ben, netuid, netuid, everything, Rao(10**18), False)
+    assert world.stake(netuid, "ada", through="ben") == held
+    world.call(ADA, call, ben, KEY, netuid, other, Alpha(held), limit, True)
+    ratio = swap.price(world.ctx, netuid) / swap.price(world.ctx, other)
+    assert ratio == pytest.approx(1.1, rel=1e-4)
     world.laws.check()
 
 

@@ -251,6 +251,7 @@ def test_symbols(world: World) -> None:
     netuid = world.create_subnet()
     beta, gamma = "\N{GREEK SMALL LETTER BETA}".encode(), "\N{GREEK SMALL LETTER GAMMA}".encode()
     world.refuse("BadOrigin", "alice", "update_symbol", netuid=netuid, symbol=gamma)
+    world.refuse("SubnetNotExists", ROOT, "update_symbol", netuid=NetUid(9), symbol=b"$")
     world.refuse("SymbolDoesNotExist", "owner", "update_symbol", netuid=netuid, symbol=b"$")
     world.refuse("SymbolAlreadyInUse", "owner", "update_symbol", netuid=netuid, symbol=beta)
     events = world.call("owner", "update_symbol", netuid=netuid, symbol=gamma)

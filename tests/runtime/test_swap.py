@@ -234,8 +234,15 @@ def test_an_order_whose_limit_is_the_price_already_is_refused() -> None:
         swap.quote_buy(world.ctx, netuid, Rao(10**9), limit_price=RAO_PER_TAO)
     with pytest.raises(swap.PriceLimitExceeded):
         swap.quote_sell(world.ctx, netuid, Alpha(10**9), limit_price=RAO_PER_TAO)
-    assert swap.max_buy(world.ctx, netuid, RAO_PER_TAO) == Rao(0)
-    assert swap.max_sell(world.ctx, netuid, RAO_PER_TAO) == Alpha(0)
+    for most in (swap.max_buy, swap.max_sell):
+        with pytest.raises(swap.PriceLimitExceeded):
+            most(world.ctx, netuid, RAO_PER_TAO)
+        s.SubnetTAO.put(world.ctx, netuid, Rao(999_999))
+        s.SubnetAlphaIn.put(world.ctx, netuid, Alpha(999_999))
+        with pytest.raises(swap.ReservesTooLow):
+            most(world.ctx, netuid, RAO_PER_TAO)
+        s.SubnetTAO.put(world.ctx, netuid, Rao(1000 * RAO_PER_TAO))
+        s.SubnetAlphaIn.put(world.ctx, netuid, Alpha(1000 * RAO_PER_TAO))
 
 
 @pytest.mark.parametrize(

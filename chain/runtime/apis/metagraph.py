@@ -26,7 +26,7 @@ from chain.runtime.frame import Ctx
 from chain.runtime.pallets import commitments
 from chain.runtime.pallets.subtensor import epoch, records, tempo
 from chain.runtime.pallets.subtensor import storage as s
-from chain.scale import Codec, Option, Record, Tuple, Vector, codec
+from chain.scale import SOME_NONE, Codec, Option, Record, Tuple, Vector, codec
 from chain.types import AccountId, NetUid
 
 FIELDS: tuple[tuple[str, Codec[Any]], ...] = (
@@ -119,6 +119,13 @@ SELECTIVE_METAGRAPH = Record(
 )
 
 
+def name_of(ctx: Ctx, netuid: NetUid) -> bytes:
+    """What a subnet calls itself; one that says nothing goes by its symbol."""
+    identity = s.SubnetIdentitiesV3.find(ctx, netuid)
+    named = identity.subnet_name if identity else b""
+    return named or s.TokenSymbol.get(ctx, netuid)
+
+
 def _root_stake(ctx: Ctx, netuid: NetUid, hotkey: AccountId) -> int:
     """Root stake behind a hotkey, as much as it counts on the subnet."""
     held = U96F32.of(epoch.inherited_tao(ctx, hotkey, netuid))
@@ -139,7 +146,7 @@ def metagraph(ctx: Ctx, netuid: NetUid, mecid: int = 0) -> dict[str, Any]:
     alpha_low, alpha_high = s.AlphaValues.get(ctx, netuid)
     return {
         "netuid": netuid,
-        "name": list(identity.subnet_name if identity else s.TokenSymbol.get(ctx, netuid)),
+        "name": list(name_of(ctx, netuid)),
         "symbol": list(s.TokenSymbol.get(ctx, netuid)),
         "identity": identity,
         "network_registered_at": s.NetworkRegisteredAt.get(ctx, netuid),
@@ -221,7 +228,10 @@ def metagraph(ctx: Ctx, netuid: NetUid, mecid: int = 0) -> dict[str, Any]:
 
 
 def selective(ctx: Ctx, netuid: NetUid, indexes: list[int], mecid: int = 0) -> dict[str, Any]:
-    """The metagraph with only the fields asked for; the others are None."""
+    """The metagraph with only the fields asked for; the others are None.
+
+    A field that was asked for and has no value, as an identity, is not None but SOME_NONE.
+    """
     whole = metagraph(ctx, netuid, mecid)
     whole["validators"] = [uid for uid, permit in enumerate(whole["validator_permit"]) if permit]
     whole["commitments"] = [
@@ -229,4 +239,7 @@ def selective(ctx: Ctx, netuid: NetUid, indexes: list[int], mecid: int = 0) -> d
         for who, registration in commitments.CommitmentOf.row(ctx, netuid)
     ]
     wanted = {SELECTABLE[i][0] for i in indexes if i < len(SELECTABLE)} | {"netuid"}
-    return {name: whole[name] if name in wanted else None for name, _ in SELECTABLE}
+    return {
+        name: (SOME_NONE if whole[name] is None else whole[name]) if name in wanted else None
+        for name, _ in SELECTABLE
+    }

@@ -369,7 +369,7 @@ def _dynamic_info(ctx: Ctx, netuid: NetUid) -> dict[str, Any] | None:
         "netuid": netuid,
         "owner_hotkey": s.SubnetOwnerHotkey.get(ctx, netuid),
         "owner_coldkey": s.SubnetOwner.get(ctx, netuid),
-        "subnet_name": list(identity.subnet_name if identity else symbol),
+        "subnet_name": list(metagraph.name_of(ctx, netuid)),
         "token_symbol": list(symbol),
         "tempo": s.Tempo.get(ctx, netuid),
         "last_step": last_step,

@@ -17,7 +17,7 @@ from chain.runtime.fixed import U64F64
 from chain.runtime.frame import Ctx, Pallet, StorageMap, StorageValue, ensure, ensure_root
 from chain.runtime.pallets.subtensor import errors as er
 from chain.runtime.pallets.subtensor import events as ev
-from chain.runtime.pallets.subtensor import ratelimits, subnets, uids
+from chain.runtime.pallets.subtensor import ratelimits, staking, subnets, uids
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.accounts import is_system_account
 from chain.runtime.pallets.subtensor.ratelimits import Limit, Transaction
@@ -26,7 +26,7 @@ from chain.runtime.pallets.subtensor.records import (
     Hyperparameter,
     MechId,
 )
-from chain.scale import I16, U16, U32
+from chain.scale import I16, U16, U32, U64
 from chain.types import RAO_PER_TAO, AccountId, NetUid, Rao
 
 V = TypeVar("V")
@@ -604,6 +604,8 @@ def sudo_set_tempo(ctx: Ctx, netuid: NetUid, tempo: U16) -> None:
     owner = ratelimits.ensure_owner_or_root(ctx, netuid)
 
     # CHECKS, EFFECTS and EVENT
+    if owner is None:
+        ratelimits.ensure_window_open(ctx, netuid)
     ensure(s.NetworksAdded.get(ctx, netuid), SubnetDoesNotExist)
     subnets.change_tempo(ctx, netuid, tempo, owner)
 
@@ -825,9 +827,20 @@ _chain(
     "duration",
     ev.DissolveNetworkScheduleDurationSet,
 )
-_chain(
-    43,
-    "nominator_min_required_stake",
-    s.NominatorMinRequiredStake,
-    "min_stake",
-)
+
+
+@pallet.call(43)
+def sudo_set_nominator_min_required_stake(ctx: Ctx, min_stake: U64) -> None:
+    """Set the least a nominator may hold, in millionths of the least stake, by root.
+
+    Raising it sells what is smaller.
+    """
+    # ORIGIN
+    ensure_root(ctx)
+
+    # EFFECTS
+    # The chain compares the millionths with the old minimum in rao.
+    raised = min_stake > int(staking.min_nomination(ctx))
+    s.NominatorMinRequiredStake.put(ctx, min_stake)
+    if raised:
+        staking.clear_small_nominations(ctx)

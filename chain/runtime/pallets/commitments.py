@@ -1,16 +1,17 @@
 """Commitments: short public data of neurons, such as where a model is to be found.
 
-Sealed fields are kept as they are: opening them needs a randomness beacon, which this chain does
-not have. Space is counted by epoch; nothing is deposited.
+Sealed fields are opened in the first block that finds the beacon's pulse for their round stored.
+Space is counted by epoch; nothing is deposited.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from chain.runtime.frame import Ctx, Pallet, Twox64Concat, ensure, ensure_root, ensure_signed
 from chain.runtime.frame import Identity as IdentityHasher
+from chain.runtime.pallets import drand
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor import uids
 from chain.scale import (
@@ -36,8 +37,11 @@ MAX_RAW = 128  # bytes of a field whose length is in its tag
 MAX_BIG_RAW = 512
 MAX_CIPHERTEXT = 1024
 MIN_SPACE = 100  # what even an empty commitment counts for
+REVEALED_KEPT = 10  # texts of one hotkey that stay readable, the newest
 
 pallet.constant("MaxFields", U32, MAX_FIELDS)
+pallet.constant("InitialDeposit", Rao, Rao(0))
+pallet.constant("FieldDeposit", Rao, Rao(0))
 
 # Data
 
@@ -210,6 +214,44 @@ def space(data: Tagged) -> int:
     if data.name == "TimelockEncrypted":
         return len(data.value.encrypted)
     return 0 if data.value is None else len(data.value)
+
+
+@pallet.on_initialize
+def reveal_sealed(ctx: Ctx) -> None:
+    """Open the sealed fields whose round the beacon has signed; what does not open is dropped."""
+    waiting = TimelockedIndex.get(ctx)
+    if not waiting or not drand.LastStoredRound.get(ctx):
+        return
+    still = frozenset(place for place in sorted(waiting) if _reveal(ctx, *place))
+    if still != waiting:
+        TimelockedIndex.put(ctx, still)
+
+
+def _reveal(ctx: Ctx, netuid: NetUid, who: AccountId) -> bool:
+    """Open what can be; whether something sealed is left."""
+    registration = CommitmentOf.find(ctx, netuid, who)
+    if registration is None:
+        return False
+    kept, opened = [], []
+    for field in registration.info.fields:
+        pulse = None
+        if field.name == "TimelockEncrypted":
+            pulse = drand.Pulses.find(ctx, field.value.reveal_round)
+        if pulse is None:
+            kept.append(field)
+        else:
+            text = drand.unseal(field.value.encrypted, pulse)
+            opened += [] if text is None else [(text, ctx.block)]
+    if not kept:
+        CommitmentOf.remove(ctx, netuid, who)
+    elif len(kept) < len(registration.info.fields):
+        CommitmentOf.put(ctx, netuid, who, replace(registration, info=CommitmentInfo(kept)))
+    if opened:
+        known = RevealedCommitments.find(ctx, netuid, who) or []
+        RevealedCommitments.put(ctx, netuid, who, [*known, *opened][-REVEALED_KEPT:])
+    for _ in opened:
+        ctx.deposit(CommitmentRevealed(netuid, who))
+    return any(field.name == "TimelockEncrypted" for field in kept)
 
 
 @pallet.call(2)

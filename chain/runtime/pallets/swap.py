@@ -347,21 +347,31 @@ def _initialize(ctx: Ctx, netuid: NetUid) -> None:
 
 
 def max_buy(ctx: Ctx, netuid: NetUid, limit_price: int) -> Rao:
-    """The most TAO, fee included, that an order can bring before the price is `limit_price`."""
+    """The most TAO, fee included, that an order can bring before the price is `limit_price`.
+
+    Raises ReservesTooLow and PriceLimitExceeded, as the order would.
+    """
     if not is_dynamic(ctx, netuid):
         return Rao(U64_MAX if limit_price >= RAO_PER_TAO else 0)
     now, limit = pool(ctx, netuid), U64F64.ratio(limit_price, RAO_PER_TAO)
-    return Rao(_with_fee(ctx, netuid, now.tao_to_reach(limit) if limit > now.price else 0))
+    ensure(now.alpha >= MINIMUM_RESERVE, ReservesTooLow)
+    ensure(now.price < limit, PriceLimitExceeded)
+    return Rao(_with_fee(ctx, netuid, now.tao_to_reach(limit)))
 
 
 def max_sell(ctx: Ctx, netuid: NetUid, limit_price: int) -> Alpha:
-    """The most alpha, fee included, that an order can bring before the price is `limit_price`."""
+    """The most alpha, fee included, that an order can bring before the price is `limit_price`.
+
+    Raises ReservesTooLow and PriceLimitExceeded, as the order would.
+    """
     if not is_dynamic(ctx, netuid):
         return Alpha(U64_MAX if limit_price <= RAO_PER_TAO else 0)
+    now, limit = pool(ctx, netuid), U64F64.ratio(limit_price, RAO_PER_TAO)
+    ensure(now.tao >= MINIMUM_RESERVE, ReservesTooLow)
+    ensure(now.price > limit, PriceLimitExceeded)
     if limit_price == 0:
         return Alpha(U64_MAX)
-    now, limit = pool(ctx, netuid), U64F64.ratio(limit_price, RAO_PER_TAO)
-    return Alpha(_with_fee(ctx, netuid, now.alpha_to_reach(limit) if limit < now.price else 0))
+    return Alpha(_with_fee(ctx, netuid, now.alpha_to_reach(limit)))
 
 
 def _with_fee(ctx: Ctx, netuid: NetUid, net: int) -> int:

@@ -1250,3 +1250,17 @@ class RejectLockedAlphaUpdated:
 
     coldkey: AccountId
     enabled: bool
+
+
+@pallet.event(137)
+@dataclass(frozen=True)
+class StakeAndHotkeyTransferred:
+    """Stake was given to another coldkey, on another hotkey; `amount` is its value in TAO."""
+
+    origin_coldkey: AccountId
+    destination_coldkey: AccountId
+    origin_hotkey: AccountId
+    destination_hotkey: AccountId
+    origin_netuid: NetUid
+    destination_netuid: NetUid
+    amount: Rao

@@ -97,18 +97,19 @@ def record(ctx: Ctx, who: AccountId | None, netuid: NetUid, limit: Limit) -> Non
     if who is None:
         return
     if isinstance(limit, Hyperparameter):
-        s.LastRateLimitedBlock.put(ctx, _hyperparameter_key(netuid, limit), ctx.block)
+        s.LastRateLimitedBlock.put(ctx, hyperparameter_change(netuid, limit), ctx.block)
     else:
         s.TransactionKeyLastBlock.put(ctx, who, netuid, int(limit), ctx.block)
 
 
-def _hyperparameter_key(netuid: NetUid, hyperparameter: Hyperparameter) -> Tagged:
+def hyperparameter_change(netuid: NetUid, hyperparameter: Hyperparameter) -> Tagged:
+    """The key under which an owner's changes of a hyperparameter are counted."""
     return Tagged("OwnerHyperparamUpdate", (netuid, hyperparameter))
 
 
 def _last(ctx: Ctx, who: AccountId, netuid: NetUid, limit: Limit) -> int:
     if isinstance(limit, Hyperparameter):
-        return s.LastRateLimitedBlock.get(ctx, _hyperparameter_key(netuid, limit))
+        return s.LastRateLimitedBlock.get(ctx, hyperparameter_change(netuid, limit))
     return s.TransactionKeyLastBlock.get(ctx, who, netuid, int(limit))
 
 

@@ -22,7 +22,7 @@ from chain.scale import (
     codec,
     declare,
 )
-from chain.types import AccountId, NetUid
+from chain.types import AccountId, Alpha, NetUid
 
 FIXED_I128: Codec[int] = Newtype(("substrate_fixed", "FixedI128"), Integer(128, True), int, "bits")
 """Raw bits of an I96F32 or I64F64."""
@@ -150,6 +150,17 @@ class LockState:
     locked_mass: U64
     conviction: Annotated[int, FIXED_U128]
     last_update: U64
+
+
+@dataclass(frozen=True)
+class MinerCollateralState:
+    """Alpha a miner has pledged."""
+
+    __scale_path__ = ("pallet_subtensor", "pallet", "MinerCollateralState")
+    locked: Alpha
+    min_locked: Alpha
+    earned: Alpha
+    drain_ratio: Annotated[int, FIXED_U128]
 
 
 class EpochConsensus(enum.IntEnum):

@@ -17,17 +17,23 @@ from chain.runtime.pallets.subtensor import errors as er
 from chain.runtime.pallets.subtensor import ratelimits, rootdividends
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.pallet import pallet
-from chain.scale import U64
+from chain.scale import U64, codec
 from chain.types import AccountId, NetUid
 
 ROOT_NETUID = NetUid(0)
 DRAWN_PER_BLOCK = 5
 MAX_THRESHOLD = 10_000_000  # alpha units
+NO_RATES = s.RootClaimable.value.encode({})
+ON_ROOT = codec(NetUid).encode(ROOT_NETUID)
+"""What the storage key of a holding on root ends with."""
 
 
 @pallet.call(124)
 def sudo_set_root_claim_threshold(ctx: Ctx, netuid: NetUid, new_value: U64) -> None:
-    """Set the least alpha of a subnet that a root staker can claim; its owner, or root."""
+    """Set the least alpha that a root staker can claim of a subnet; its owner, or root.
+
+    Root's own is that of all subnets without one.
+    """
     # ORIGIN
     ratelimits.ensure_owner_or_root(ctx, netuid)
 
@@ -66,11 +72,17 @@ def draw(block_hash: bytes, count: int, size: int) -> list[int]:
 
 
 def _list_stakers(ctx: Ctx) -> None:
-    for hotkey, rates in list(s.RootClaimable.items(ctx)):
-        if rates:
-            for (coldkey, netuid), _ in list(s.AlphaV2.rows(ctx, hotkey)):
-                if netuid == ROOT_NETUID:
-                    list_staker(ctx, coldkey)
+    paying = {
+        s.RootClaimable.keys_of(key)[0]
+        for key in ctx.state.keys(s.RootClaimable.prefix)
+        if ctx.state.values[key] != NO_RATES
+    }
+    # All stake there is: its keys are many, so that only those of root are taken apart.
+    for key in ctx.state.keys(s.AlphaV2.prefix):
+        if key.endswith(ON_ROOT):
+            hotkey, coldkey, _ = s.AlphaV2.keys_of(key)
+            if hotkey in paying:
+                list_staker(ctx, coldkey)
 
 
 def list_staker(ctx: Ctx, coldkey: AccountId) -> None:
@@ -97,14 +109,8 @@ def unlist_staker(ctx: Ctx, coldkey: AccountId) -> None:
 
 
 def _claim_for(ctx: Ctx, coldkey: AccountId) -> None:
-    due = sorted(
-        {
-            netuid
-            for hotkey in s.StakingHotkeys.get(ctx, coldkey)
-            for netuid in s.RootClaimable.get(ctx, hotkey)
-            if _is_worth_claiming(ctx, hotkey, coldkey, netuid)
-        }
-    )
+    hotkeys = s.StakingHotkeys.get(ctx, coldkey)
+    due = sorted({n for hotkey in hotkeys for n in rootdividends.due(ctx, hotkey, coldkey)})
     as_staker = ctx.as_origin(signed(coldkey))
     for first in range(0, len(due), rootdividends.MAX_SUBNETS):
         batch = frozenset(due[first : first + rootdividends.MAX_SUBNETS])
@@ -113,8 +119,3 @@ def _claim_for(ctx: Ctx, coldkey: AccountId) -> None:
                 rootdividends.claim_root(as_staker, batch)
         except ModuleError:
             continue
-
-
-def _is_worth_claiming(ctx: Ctx, hotkey: AccountId, coldkey: AccountId, netuid: NetUid) -> bool:
-    alpha = I96F32.of(int(rootdividends.owed(ctx, hotkey, coldkey, netuid)))
-    return 0 < alpha >= s.RootClaimableThreshold.get(ctx, netuid)

@@ -9,6 +9,8 @@ chain itself claims for a few stakers in every block.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from chain.errors import ModuleError
 from chain.runtime.fixed import I96F32
 from chain.runtime.frame import Ctx, ensure, ensure_signed
@@ -63,6 +65,22 @@ def owed(ctx: Ctx, hotkey: AccountId, coldkey: AccountId, netuid: NetUid) -> Alp
     """Alpha of `netuid` that `coldkey` may claim through `hotkey`."""
     rate = s.RootClaimable.get(ctx, hotkey).get(netuid, 0)
     earned = _part(rate, shares.value(ctx, hotkey, coldkey, ROOT_NETUID))
+    return _unclaimed(ctx, hotkey, coldkey, netuid, earned)
+
+
+def due(ctx: Ctx, hotkey: AccountId, coldkey: AccountId) -> list[NetUid]:
+    """The subnets that owe `coldkey` a sum worth claiming through `hotkey`."""
+    rates = s.RootClaimable.get(ctx, hotkey)
+    if not rates:
+        return []
+    stake = shares.value(ctx, hotkey, coldkey, ROOT_NETUID)
+    sums = {n: _unclaimed(ctx, hotkey, coldkey, n, _part(r, stake)) for n, r in rates.items()}
+    return [netuid for netuid, alpha in sums.items() if is_worth_claiming(ctx, netuid, alpha)]
+
+
+def _unclaimed(
+    ctx: Ctx, hotkey: AccountId, coldkey: AccountId, netuid: NetUid, earned: int
+) -> Alpha:
     return Alpha(max(earned - s.RootClaimed.get(ctx, netuid, hotkey, coldkey), 0))
 
 
@@ -74,7 +92,8 @@ def _part(rate: int, alpha: Alpha) -> int:
 def claim_root(ctx: Ctx, subnets: frozenset[NetUid]) -> None:
     """Pay the signing coldkey what `subnets` owe it, as stake on root through the same hotkeys.
 
-    Sums below a subnet's threshold, and those its pool cannot take, stay owed.
+    Sums below a subnet's threshold, and those its pool cannot take, stay owed. Root itself owes
+    nothing: named alone it stands for all subnets, as later runtimes ignore the list.
     """
     # ORIGIN
     coldkey = ensure_signed(ctx)
@@ -84,16 +103,45 @@ def claim_root(ctx: Ctx, subnets: frozenset[NetUid]) -> None:
 
     # EFFECTS
     for hotkey in s.StakingHotkeys.get(ctx, coldkey):
-        for netuid in sorted(subnets):
-            _claim(ctx, hotkey, coldkey, netuid)
+        owing = s.RootClaimable.get(ctx, hotkey) if subnets == {ROOT_NETUID} else subnets
+        _claim_all(ctx, hotkey, coldkey, owing)
 
     # EVENT
     ctx.deposit(ev.RootClaimed(coldkey))
 
 
+@pallet.call(148)
+def claim_root_with_hotkey(ctx: Ctx, hotkey: AccountId) -> None:
+    """Pay the signing coldkey what all subnets owe it through one hotkey, as stake on root."""
+    # ORIGIN
+    coldkey = ensure_signed(ctx)
+
+    # EFFECTS
+    _claim_all(ctx, hotkey, coldkey, s.RootClaimable.get(ctx, hotkey))
+
+    # EVENT
+    ctx.deposit(ev.RootClaimed(coldkey))
+
+
+def _claim_all(ctx: Ctx, hotkey: AccountId, coldkey: AccountId, netuids: Iterable[NetUid]) -> None:
+    for netuid in sorted(netuids):
+        _claim(ctx, hotkey, coldkey, netuid)
+
+
+def is_worth_claiming(ctx: Ctx, netuid: NetUid, alpha: Alpha) -> bool:
+    """Whether `alpha` that `netuid` owes is a sum that a claim pays.
+
+    A subnet that sets no least of its own has root's, which is all that later runtimes know.
+    """
+    least = s.RootClaimableThreshold.find(ctx, netuid)
+    if least is None:
+        least = s.RootClaimableThreshold.get(ctx, ROOT_NETUID)
+    return bool(alpha) and I96F32.of(int(alpha)) >= least
+
+
 def _claim(ctx: Ctx, hotkey: AccountId, coldkey: AccountId, netuid: NetUid) -> None:
     alpha = owed(ctx, hotkey, coldkey, netuid)
-    if not alpha or I96F32.of(int(alpha)) < s.RootClaimableThreshold.get(ctx, netuid):
+    if not is_worth_claiming(ctx, netuid, alpha):
         return
     try:
         tao = swap.sell(ctx, netuid, alpha, drop_fees=True).paid_out

@@ -8,28 +8,29 @@ Knows nothing of TAO, of pools that trade, or of who may do what.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Any
+
 from chain.runtime.fixed import U64_MAX
-from chain.runtime.frame import Ctx
+from chain.runtime.frame import Ctx, Item
+from chain.runtime.pallets.subtensor import columns
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.records import SafeFloat
 from chain.types import AccountId, Alpha, NetUid
 
+Number = tuple[int, int]
+"""A `SafeFloat` as a pair: mantissa * 10^exponent, (0, 0) for zero."""
+
 MAX_MANTISSA = 10**21
 MIN_MANTISSA = 10**20  # exclusive
 MAX_SHIFT = 22  # digits apart at which the smaller number no longer counts
+_TENS = [10**i for i in range(MAX_SHIFT + 1)]
 
 
 def of(mantissa: int, exponent: int = 0) -> SafeFloat:
     """mantissa * 10^exponent with 21 digits kept; later ones are cut off."""
-    if not mantissa:
-        return s.ZERO_FLOAT
-    while mantissa > MAX_MANTISSA:
-        mantissa //= 10
-        exponent += 1
-    while mantissa <= MIN_MANTISSA:
-        mantissa *= 10
-        exponent -= 1
-    return SafeFloat(mantissa, exponent)
+    return SafeFloat(*_kept(mantissa, exponent))
 
 
 def to_u64(a: SafeFloat) -> int:
@@ -40,32 +41,61 @@ def to_u64(a: SafeFloat) -> int:
 
 def add(a: SafeFloat, b: SafeFloat) -> SafeFloat:
     """Sum; digits of the smaller number past the 21st are cut off."""
-    if not a.mantissa or not b.mantissa:
-        return a if a.mantissa else b
-    left, right, exponent = _aligned(a, b)
-    return of(left + right, exponent)
+    return SafeFloat(*_sum((a.mantissa, a.exponent), (b.mantissa, b.exponent)))
 
 
 def sub(a: SafeFloat, b: SafeFloat) -> SafeFloat:
     """Difference, 0 where `b` is larger."""
     if not a.mantissa or not b.mantissa:
         return a
-    left, right, exponent = _aligned(a, b)
+    left, right, exponent = _aligned((a.mantissa, a.exponent), (b.mantissa, b.exponent))
     return of(max(left - right, 0), exponent)
 
 
 def mul_div(a: SafeFloat, b: SafeFloat, c: SafeFloat) -> SafeFloat:
     """a * b / c, 0 when `c` is 0."""
-    if not c.mantissa:
-        return s.ZERO_FLOAT
-    return of(a.mantissa * b.mantissa // c.mantissa, a.exponent + b.exponent - c.exponent)
+    factors = (a.mantissa, a.exponent), (b.mantissa, b.exponent)
+    return SafeFloat(*_scaled(*factors, (c.mantissa, c.exponent)))
 
 
-def _aligned(a: SafeFloat, b: SafeFloat) -> tuple[int, int, int]:
-    exponent = max(a.exponent, b.exponent)
-    left = a.mantissa // 10 ** min(exponent - a.exponent, MAX_SHIFT)
-    right = b.mantissa // 10 ** min(exponent - b.exponent, MAX_SHIFT)
-    return left, right, exponent
+def _kept(mantissa: int, exponent: int) -> Number:
+    if not mantissa:
+        return 0, 0
+    # To within a digit in one step: digits cut off together are cut off as one by one.
+    spare = 20 - ((mantissa.bit_length() - 1) * 1233 >> 12)  # 1233 / 4096 is just below log10(2)
+    if spare > 0:
+        mantissa *= _TENS[spare]
+        exponent -= spare
+    elif spare < -1:
+        mantissa //= 10 ** (-1 - spare)
+        exponent -= spare + 1
+    while mantissa > MAX_MANTISSA:
+        mantissa //= 10
+        exponent += 1
+    while mantissa <= MIN_MANTISSA:
+        mantissa *= 10
+        exponent -= 1
+    return mantissa, exponent
+
+
+def _sum(a: Number, b: Number) -> Number:
+    if not a[0] or not b[0]:
+        return a if a[0] else b
+    left, right, exponent = _aligned(a, b)
+    return _kept(left + right, exponent)
+
+
+def _scaled(a: Number, b: Number, c: Number) -> Number:
+    if not c[0]:
+        return 0, 0
+    return _kept(a[0] * b[0] // c[0], a[1] + b[1] - c[1])
+
+
+def _aligned(a: Number, b: Number) -> tuple[int, int, int]:
+    (left, exponent), (right, other) = a, b
+    if exponent >= other:
+        return left, right // _TENS[min(exponent - other, MAX_SHIFT)], exponent
+    return left // _TENS[min(other - exponent, MAX_SHIFT)], right, other
 
 
 def total(ctx: Ctx, hotkey: AccountId, netuid: NetUid) -> Alpha:
@@ -103,6 +133,61 @@ def increase(ctx: Ctx, hotkey: AccountId, coldkey: AccountId, netuid: NetUid, al
     increase_all(ctx, hotkey, netuid, alpha)
 
 
+def increase_many(
+    ctx: Ctx, netuid: NetUid, grants: Iterable[tuple[AccountId, AccountId, int]]
+) -> None:
+    """Give each (hotkey, coldkey, alpha) in turn what `increase` would give it."""
+    grants = [grant for grant in grants if grant[2]]
+    if not grants:
+        return
+    hotkeys, coldkeys, alphas = zip(*grants, strict=True)
+    here = repeat(netuid)
+    totals = dict(
+        zip(hotkeys, columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, here), strict=True)
+    )
+    issued = dict(zip(hotkeys, _numbers(ctx, s.TotalHotkeySharesV2, hotkeys, here), strict=True))
+    holders = list(zip(hotkeys, coldkeys, strict=True))
+    held = dict(zip(holders, _numbers(ctx, s.AlphaV2, hotkeys, coldkeys, here), strict=True))
+    for holder, alpha in zip(holders, alphas, strict=True):
+        hotkey = holder[0]
+        shares, total, own = issued[hotkey], totals[hotkey], held[holder]
+        new = worth = _kept(alpha, 0)
+        if shares[0]:
+            worth = _scaled(worth, shares, _kept(total, 0))
+            new = _sum(shares, worth)
+        issued[hotkey] = new
+        # Who holds all shares goes on to hold all.
+        held[holder] = new if own == shares or not shares[0] else _sum(own, worth)
+        totals[hotkey] = min(total + alpha, U64_MAX)
+
+    _put_many(ctx, s.AlphaV2, [(*holder, netuid) for holder in held], list(held.values()))
+    _put_many(
+        ctx, s.TotalHotkeySharesV2, [(hotkey, netuid) for hotkey in issued], list(issued.values())
+    )
+    columns.put_numbers(ctx, s.TotalHotkeyAlpha, totals, here, values=list(totals.values()))
+    _count_staked(ctx, netuid, sum(alphas))
+
+
+def _numbers(ctx: Ctx, item: Item[SafeFloat], *keys: Iterable[Any]) -> list[Number]:
+    return [
+        (0, 0)
+        if raw is None
+        else (int.from_bytes(raw[:16], "little"), int.from_bytes(raw[16:24], "little", signed=True))
+        for raw in columns.stored(ctx, item, *keys)
+    ]
+
+
+def _put_many(
+    ctx: Ctx, item: Item[SafeFloat], rows: Sequence[tuple[Any, ...]], numbers: Sequence[Number]
+) -> None:
+    for row, (mantissa, exponent) in zip(rows, numbers, strict=True):
+        if mantissa:
+            raw = mantissa.to_bytes(16, "little") + exponent.to_bytes(8, "little", signed=True)
+            ctx.state.put(item.raw_key(*row), raw)
+        else:
+            ctx.state.remove(item.raw_key(*row))
+
+
 def decrease(ctx: Ctx, hotkey: AccountId, coldkey: AccountId, netuid: NetUid, alpha: Alpha) -> None:
     """Take shares worth `alpha` from `coldkey`, which must hold as much.
 
@@ -127,8 +212,29 @@ def increase_all(ctx: Ctx, hotkey: AccountId, netuid: NetUid, alpha: Alpha) -> N
     if not alpha:
         return
     _put_total(ctx, hotkey, netuid, total(ctx, hotkey, netuid).saturating_add(alpha))
-    staked = s.TotalAlphaStaked.get(ctx, netuid)
-    s.TotalAlphaStaked.put(ctx, netuid, staked.saturating_add(alpha))
+    _count_staked(ctx, netuid, int(alpha))
+
+
+def increase_all_of(
+    ctx: Ctx, hotkeys: Sequence[AccountId], netuid: NetUid, alphas: Sequence[int]
+) -> None:
+    """Raise the value of the pool of each of `hotkeys`, all different, as `increase_all` does."""
+    here = repeat(netuid)
+    totals = columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, here)
+    raised = [
+        (hotkey, min(total + alpha, U64_MAX))
+        for hotkey, total, alpha in zip(hotkeys, totals, alphas, strict=True)
+        if alpha
+    ]
+    if raised:
+        changed, values = zip(*raised, strict=True)
+        columns.put_numbers(ctx, s.TotalHotkeyAlpha, changed, here, values=values)
+        _count_staked(ctx, netuid, sum(alphas))
+
+
+def _count_staked(ctx: Ctx, netuid: NetUid, alpha: int) -> None:
+    staked = int(s.TotalAlphaStaked.get(ctx, netuid))
+    s.TotalAlphaStaked.put(ctx, netuid, Alpha(min(staked + alpha, U64_MAX)))
 
 
 def _worth(

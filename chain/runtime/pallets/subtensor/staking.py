@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chain.errors import ModuleError
-from chain.runtime.fixed import U64F64
+from chain.errors import DispatchError, ModuleError
+from chain.runtime.fixed import U64F64, U96F32
 from chain.runtime.frame import Ctx, ensure, ensure_signed
 from chain.runtime.pallets import alpha_assets, balances, swap
 from chain.runtime.pallets.subtensor import children, hotkeys, rootdividends, shares
@@ -169,9 +169,7 @@ def _ensure_can_stake(
     tao: Rao,
     max_tao: Rao | None = None,
 ) -> None:
-    if swap.is_dynamic(ctx, netuid):
-        most = swap.MAX_INPUT_FACTOR * int(s.SubnetTAO.get(ctx, netuid))
-        ensure(int(tao) <= most, er.InsufficientLiquidity)
+    _ensure_pool_takes(ctx, netuid, int(tao), int(s.SubnetTAO.get(ctx, netuid)))
     _ensure_open(ctx, netuid)
     least = int(MIN_STAKE) + swap.fee_of(ctx, netuid, int(MIN_STAKE))
     ensure(int(tao) >= least, er.AmountTooLow)
@@ -203,6 +201,12 @@ def _ensure_can_unstake(
     ensure(alpha == held or worth >= MIN_STAKE, er.AmountTooLow)
     ensure(max_alpha is None or alpha <= max_alpha, er.SlippageTooHigh)
     ensure(hotkeys.exists(ctx, hotkey), er.HotKeyAccountNotExists)
+
+
+def _ensure_pool_takes(ctx: Ctx, netuid: NetUid, amount: int, reserve: int) -> None:
+    """Refuse what no pool swaps: more than a thousand times what it has of that side."""
+    if swap.is_dynamic(ctx, netuid):
+        ensure(amount <= swap.MAX_INPUT_FACTOR * reserve, er.InsufficientLiquidity)
 
 
 def _ensure_open(ctx: Ctx, netuid: NetUid) -> None:
@@ -252,6 +256,7 @@ def add_stake_limit(
     coldkey = ensure_signed(ctx)
 
     # CHECKS
+    _ensure_pool_takes(ctx, netuid, int(amount_staked), int(s.SubnetTAO.get(ctx, netuid)))
     most = swap.max_buy(ctx, netuid, int(limit_price))
     _ensure_can_stake(ctx, coldkey, hotkey, netuid, amount_staked, None if allow_partial else most)
 
@@ -277,8 +282,9 @@ def remove_stake(ctx: Ctx, hotkey: AccountId, netuid: NetUid, amount_unstaked: A
     coldkey = ensure_signed(ctx)
 
     # CHECKS
-    _ensure_open(ctx, netuid)
+    ensure(s.SubtokenEnabled.get(ctx, netuid), er.SubtokenDisabled)
     alpha = min(amount_unstaked, shares.value(ctx, hotkey, coldkey, netuid))
+    _ensure_pool_takes(ctx, netuid, int(alpha), int(s.SubnetAlphaIn.get(ctx, netuid)))
     _ensure_can_unstake(ctx, coldkey, hotkey, netuid, alpha)
 
     # EFFECTS and EVENT
@@ -298,13 +304,14 @@ def remove_stake_limit(
 ) -> None:
     """Sell stake while alpha is worth more than `limit_price` rao.
 
-    With `allow_partial` as much as the limit allows, otherwise all or nothing.
+    With `allow_partial` as much as the limit allows, otherwise all or nothing. Unlike
+    `remove_stake` it does not ask whether the token is open.
     """
     # ORIGIN
     coldkey = ensure_signed(ctx)
 
     # CHECKS
-    _ensure_open(ctx, netuid)
+    _ensure_pool_takes(ctx, netuid, int(amount_unstaked), int(s.SubnetAlphaIn.get(ctx, netuid)))
     most = swap.max_sell(ctx, netuid, int(limit_price))
     _ensure_can_unstake(
         ctx, coldkey, hotkey, netuid, amount_unstaked, None if allow_partial else most
@@ -322,10 +329,9 @@ def remove_stake_full_limit(
     ctx: Ctx, hotkey: AccountId, netuid: NetUid, limit_price: Rao | None
 ) -> None:
     """Sell all stake of the signing coldkey through `hotkey`, at `limit_price` or not at all."""
-    # ORIGIN
+    # CHECKS, ORIGIN to EVENT
+    ensure(s.NetworksAdded.get(ctx, netuid), er.SubnetNotExists)
     coldkey = ensure_signed(ctx)
-
-    # CHECKS to EVENT
     alpha = shares.value(ctx, hotkey, coldkey, netuid)
     if limit_price is None:
         remove_stake(ctx, hotkey, netuid, alpha)
@@ -345,6 +351,7 @@ def unstake_all(ctx: Ctx, hotkey: AccountId) -> None:
     # EFFECTS and EVENT
     for netuid, alpha in _sellable(ctx, hotkey, coldkey):
         unstake_from_subnet(ctx, hotkey, coldkey, netuid, alpha)
+        _clear_small_nomination(ctx, hotkey, coldkey, netuid)
 
 
 @pallet.call(84)
@@ -357,12 +364,12 @@ def unstake_all_alpha(ctx: Ctx, hotkey: AccountId) -> None:
     ensure(hotkeys.exists(ctx, hotkey), er.HotKeyAccountNotExists)
 
     # EFFECTS and EVENT
-    paid = [
-        unstake_from_subnet(ctx, hotkey, coldkey, netuid, alpha)
-        for netuid, alpha in _sellable(ctx, hotkey, coldkey)
-        if netuid != ROOT_NETUID
-    ]
-    stake_into_subnet(ctx, hotkey, coldkey, ROOT_NETUID, sum(paid, Rao(0)))
+    paid = Rao(0)
+    for netuid, alpha in _sellable(ctx, hotkey, coldkey):
+        if netuid != ROOT_NETUID:
+            paid += unstake_from_subnet(ctx, hotkey, coldkey, netuid, alpha)
+            _clear_small_nomination(ctx, hotkey, coldkey, netuid)
+    stake_into_subnet(ctx, hotkey, coldkey, ROOT_NETUID, paid)
 
 
 def _sellable(ctx: Ctx, hotkey: AccountId, coldkey: AccountId) -> Iterator[tuple[NetUid, Alpha]]:
@@ -377,14 +384,37 @@ def _sellable(ctx: Ctx, hotkey: AccountId, coldkey: AccountId) -> Iterator[tuple
         yield netuid, alpha
 
 
+def clear_small_nominations(ctx: Ctx) -> None:
+    """Sell every nominator's position that is below the minimum."""
+    for (hotkey, coldkey, netuid), _ in list(s.AlphaV2.items(ctx)):
+        _clear_small_nomination(ctx, hotkey, coldkey, netuid)
+
+
+def min_nomination(ctx: Ctx) -> Rao:
+    """The least a nominator may hold, in TAO: a part, in millionths, of the least stake."""
+    return Rao(int(MIN_STAKE) * s.NominatorMinRequiredStake.get(ctx) // 1_000_000)
+
+
 def _clear_small_nomination(
     ctx: Ctx, hotkey: AccountId, coldkey: AccountId, netuid: NetUid
 ) -> None:
-    """Sell what a nominator has left when it is below the minimum; owners may keep any sum."""
-    least = int(MIN_STAKE) * s.NominatorMinRequiredStake.get(ctx) // 1_000_000
+    """Sell what a nominator has left when it is below the minimum; owners may keep any sum.
+
+    What the pool does not take is lost.
+    """
     left = shares.value(ctx, hotkey, coldkey, netuid)
-    if 0 < left < least and not hotkeys.owns(ctx, coldkey, hotkey):
-        unstake_from_subnet(ctx, hotkey, coldkey, netuid, left)
+    if not left or hotkeys.owns(ctx, coldkey, hotkey):
+        return
+    # Divided with 32 fractional bits, as the chain does.
+    price = U96F32.convert(swap.price(ctx, netuid), U64F64)
+    least = U96F32.to_u64(U96F32.safe_div(U96F32.of(int(min_nomination(ctx))), price))
+    if left >= least:
+        return
+    try:
+        with ctx.transaction():
+            unstake_from_subnet(ctx, hotkey, coldkey, netuid, left)
+    except DispatchError:
+        shares.decrease(ctx, hotkey, coldkey, netuid, left)
 
 
 # Calls: moving
@@ -493,11 +523,10 @@ def swap_stake_limit(
     ctx.deposit(ev.StakeSwapped(coldkey, hotkey, origin_netuid, destination_netuid, tao))
 
 
-# The two calls below are of later runtimes than the public source: the SDK composes them, by name
-# and arguments. Their indices are our own.
+# The two calls below are of later runtimes than spec 425, with the indices they have there.
 
 
-@pallet.call(240)
+@pallet.call(149)
 def move_stake_limit(
     ctx: Ctx,
     origin_hotkey: AccountId,
@@ -529,7 +558,7 @@ def move_stake_limit(
     )
 
 
-@pallet.call(241)
+@pallet.call(143)
 def transfer_stake_and_hotkey(
     ctx: Ctx,
     destination_coldkey: AccountId,
@@ -550,8 +579,14 @@ def transfer_stake_and_hotkey(
 
     # EVENT
     ctx.deposit(
-        ev.StakeTransferred(
-            coldkey, destination_coldkey, origin_hotkey, origin_netuid, destination_netuid, tao
+        ev.StakeAndHotkeyTransferred(
+            coldkey,
+            destination_coldkey,
+            origin_hotkey,
+            destination_hotkey,
+            origin_netuid,
+            destination_netuid,
+            tao,
         )
     )
 
@@ -573,15 +608,16 @@ def _move(
     for key in (hotkey, target_hotkey):
         ensure(hotkeys.exists(ctx, key), er.HotKeyAccountNotExists)
     alpha = min(amount, shares.value(ctx, hotkey, coldkey, netuid))
-    if netuid == target_netuid:
-        value = _spot_value(ctx, netuid, alpha)
-    else:
+    if netuid != target_netuid:
         value = _worth(ctx, netuid, alpha)
-    ensure(value > MIN_STAKE, er.AmountTooLow)
-    ensure(most is None or alpha <= most, er.SlippageTooHigh)
+        ensure(value > MIN_STAKE, er.AmountTooLow)
+        ensure(most is None or alpha <= most, er.SlippageTooHigh)
     if coldkey != target_coldkey:
         for each in (netuid, target_netuid):
             ensure(s.TransferToggle.get(ctx, each), er.TransferDisallowed)
+    if netuid == target_netuid:
+        value = _spot_value(ctx, netuid, alpha)
+        ensure(value >= MIN_STAKE, er.AmountTooLow)
 
     _become_delegate(ctx, target_hotkey, target_coldkey)
     if netuid == target_netuid:

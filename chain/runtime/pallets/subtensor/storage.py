@@ -9,7 +9,21 @@ from __future__ import annotations
 from chain.runtime.frame import Blake2_128Concat, Identity, Twox64Concat
 from chain.runtime.pallets.subtensor import records
 from chain.runtime.pallets.subtensor.pallet import pallet
-from chain.scale import I16, I64, U8, U16, U32, U64, U128, UNIT, OrderedMap, Tuple, Vector, codec
+from chain.scale import (
+    I16,
+    I64,
+    I128,
+    U8,
+    U16,
+    U32,
+    U64,
+    U128,
+    UNIT,
+    OrderedMap,
+    Tuple,
+    Vector,
+    codec,
+)
 from chain.types import H256, AccountId, Alpha, NetUid, Rao
 
 ZERO = AccountId(bytes(32))
@@ -335,6 +349,11 @@ CollateralLockShare = pallet.map("CollateralLockShare", NetUid, U16, default=0)
 CollateralDrainRatio = pallet.map(
     "CollateralDrainRatio", NetUid, records.FIXED_U128, default=1 << 64
 )
+# Clients read these two on other errands. Nobody has collateral or a basket, so they are never set.
+MinerCollateral = pallet.triple_map(
+    "MinerCollateral", NetUid, AccountId, AccountId, records.MinerCollateralState
+)
+BasketClaimed = pallet.double_map("BasketClaimed", AccountId, AccountId, I128, default=0)
 AutoParentDelegationEnabled = pallet.map(
     "AutoParentDelegationEnabled", AccountId, bool, default=True
 )

@@ -307,6 +307,7 @@ def update_symbol(ctx: Ctx, netuid: NetUid, symbol: bytes) -> None:
     ratelimits.ensure_owner_or_root(ctx, netuid)
 
     # CHECKS
+    ensure(s.NetworksAdded.get(ctx, netuid), er.SubnetNotExists)
     known = {letter.encode() for letter in SYMBOLS} | {_numbered_symbol(netuid)}
     ensure(symbol in known, er.SymbolDoesNotExist)
     ensure(symbol not in _symbols_in_use(ctx), er.SymbolAlreadyInUse)

@@ -2,26 +2,29 @@
 
 A row is stored as submitted, scaled so that its largest value is 65535. While commit-reveal is on,
 weights are set only through a commit: of a hash that is revealed by its author in a later epoch,
-or of a ciphertext that a randomness beacon opens. This chain has no beacon: sealed commits are
-kept and expire, and no round is ever in the past.
+or of a ciphertext that a randomness beacon opens.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Annotated
 
-from chain.errors import ModuleError
+from chain.errors import ModuleError, ScaleError
 from chain.runtime.fixed import I32F32, max_upscale_to_u16
 from chain.runtime.frame import Call, Ctx, ensure, ensure_signed
+from chain.runtime.pallets import drand
 from chain.runtime.pallets.subtensor import epoch, ratelimits, subnets, tempo, uids
 from chain.runtime.pallets.subtensor import errors as er
 from chain.runtime.pallets.subtensor import events as ev
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.pallet import pallet
 from chain.runtime.pallets.subtensor.records import MechId, StorageIndex
-from chain.scale import U16, U64, Bytes, Codec, Compact, Tuple, Vector, codec
+from chain.scale import U16, U64, Bytes, Codec, Compact, Reader, Tuple, Vector, codec
 from chain.types import H256, AccountId, NetUid, blake2_256
+
+_log = logging.getLogger(__name__)
 
 ROOT_NETUID = NetUid(0)
 MAX_UNREVEALED = 10  # commits of one hotkey waiting on one mechanism
@@ -34,6 +37,13 @@ Commits = list[tuple[H256, int, int, int]]
 _PREIMAGE: Codec[tuple[AccountId, StorageIndex, list[int], list[int], list[int], int]] = codec(
     tuple[AccountId, StorageIndex, list[U16], list[U16], list[U16], U64]
 )
+SealedCommit = tuple[AccountId, int, bytes, int]
+"""Hotkey, block of the commit, ciphertext, round of the beacon."""
+
+_PAYLOAD: Codec[tuple[bytes, list[int], list[int], int]] = codec(
+    tuple[bytes, list[U16], list[U16], U64]
+)
+_OLD_PAYLOAD: Codec[tuple[list[int], list[int], int]] = codec(tuple[list[U16], list[U16], U64])
 _COMPACT_U16 = Compact(codec(U16))
 _CIPHERTEXT = Bytes(limit=MAX_COMMIT_BYTES)
 CompactNetUids = Annotated[list[NetUid], Vector(Compact(codec(NetUid)))]
@@ -451,10 +461,10 @@ def _commit_sealed(
 
 
 def reveal_timelocked(ctx: Ctx) -> None:
-    """Drop the sealed commits that are past the epoch they were to be opened in.
+    """Open the sealed commits whose round the beacon has signed, in the epoch that is theirs.
 
-    Subnets whose epoch is put off in this block wait with it. Nothing is opened: without a beacon
-    every commit of the current epoch is kept, as the chain keeps one whose round is not known yet.
+    What the beacon was not heard of waits, and is dropped when the epoch is over. Subnets whose
+    epoch is put off in this block wait with it.
     """
     netuids = [netuid for netuid, _ in s.NetworksAdded.items(ctx) if netuid != ROOT_NETUID]
     deferred = tempo.epochs_deferred_now(ctx, netuids)
@@ -462,10 +472,63 @@ def reveal_timelocked(ctx: Ctx) -> None:
         if netuid in deferred:
             continue
         oldest = tempo.epoch_index(ctx, netuid) - s.RevealPeriodEpochs.get(ctx, netuid)
-        for index in uids.indices(ctx, netuid):
-            for committed, _ in list(s.TimelockedWeightCommits.row(ctx, index)):
+        for mecid, index in enumerate(uids.indices(ctx, netuid)):
+            for committed, queue in list(s.TimelockedWeightCommits.row(ctx, index)):
                 if committed < oldest:
                     s.TimelockedWeightCommits.remove(ctx, index, committed)
+                    _log.warning(
+                        "subnet %d: %d sealed commits of weights have expired: the rounds of the "
+                        "beacon that open them were not heard of",
+                        netuid,
+                        len(queue),
+                    )
+                elif committed == oldest:
+                    _open(ctx, netuid, mecid, committed, queue)
+
+
+def _open(
+    ctx: Ctx, netuid: NetUid, mecid: int, committed: int, queue: Sequence[SealedCommit]
+) -> None:
+    """Set what can be opened of the commits of one epoch, in order; keep what cannot be yet."""
+    index = StorageIndex.of(netuid, mecid)
+    waiting = []
+    for entry in queue:
+        hotkey, _, text, reveal_round = entry
+        pulse = drand.Pulses.find(ctx, reveal_round)
+        if pulse is None:
+            waiting.append(entry)
+            continue
+        try:
+            dests, values, version_key = _opened(hotkey, drand.unseal(text, pulse))
+            with ctx.transaction():
+                set_row(ctx, hotkey, netuid, mecid, dests, values, version_key)
+        except (ScaleError, ModuleError) as error:  # as on the chain, it is gone without an event
+            _log.info("sealed weights of %s on subnet %d: %s", hotkey.ss58(), netuid, error)
+            continue
+        ctx.deposit(ev.TimelockedWeightsRevealed(index, hotkey))
+    if len(waiting) < len(queue):
+        if waiting:
+            s.TimelockedWeightCommits.put(ctx, index, committed, waiting)
+        else:
+            s.TimelockedWeightCommits.remove(ctx, index, committed)
+
+
+def _opened(hotkey: AccountId, text: bytes | None) -> tuple[list[int], list[int], int]:
+    """Uids, values and version key of a payload. Raises ScaleError for what is none.
+
+    A payload names its author, so that nobody can commit to another's; older ones did not.
+    """
+    if text is None:
+        raise ScaleError("it was not sealed to its round")
+    try:
+        author, uids, values, version_key = _PAYLOAD.read(Reader(text))
+    except ScaleError:
+        author = b""
+    if len(author) != 32:
+        uids, values, version_key = _OLD_PAYLOAD.read(Reader(text))
+    elif author != hotkey:
+        raise ScaleError("it was made by another hotkey")
+    return uids, values, version_key
 
 
 # Before dispatch
@@ -495,7 +558,10 @@ def check_weights(ctx: Ctx, who: AccountId, call: Call) -> None:
     elif call.name in _ON_MANY:
         for netuid in call.args["netuids"]:
             ensure(_has_min_stake(ctx, netuid, who), er.NotEnoughStakeToSetWeights)
-    if call.name in _REVEALING:
+    if call.name in _SEALING:
+        known = drand.LastStoredRound.get(ctx)
+        ensure(call.args["reveal_round"] >= known, er.InvalidRevealRound)
+    elif call.name in _REVEALING:
         _check_reveal(ctx, who, call)
     elif call.name == "batch_reveal_weights":
         lists = ("uids_list", "values_list", "salts_list", "version_keys")
