@@ -2,25 +2,45 @@
 
 A task is what the validator holds: the challenge it sends and the hidden reference it keeps.
 A reply is what came back from one miner: an answer or a failure, its timing and whether it was
-signed. Knows nothing of HTTP, keys or scoring.
+signed. A streamed answer comes in chunks. Knows nothing of HTTP, keys or scoring.
 """
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+
+class Form(enum.StrEnum):
+    """How a message is written down; the value is its content type."""
+
+    JSON = "application/json"
+    MSGPACK = "application/msgpack"
+    """For numbers and bytes by the thousand: they travel as they are."""
+    RAW = "application/octet-stream"
+    """For one file: the body is the message's only field, of type bytes."""
 
 
 class Message(BaseModel):
     """Base of what travels: immutable; an unknown field is an error on both sides.
 
     So is a number that is none: NaN and infinity cannot be written down as JSON again.
+    The class decides its `form`, on both sides: what a header on the way says decides nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    form: ClassVar[Form] = Form.JSON
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a raw message that is more than its bytes."""
+        fields = [field.annotation for field in cls.model_fields.values()]
+        if cls.form is Form.RAW and fields != [bytes]:
+            raise TypeError(f"{cls.__name__} travels raw: it needs one field, of type bytes")
 
 
 class Challenge(Message):
@@ -31,8 +51,14 @@ class Answer(Message):
     """What a miner sends back. Subclass it with the fields of its answer."""
 
 
+class Chunk(Message):
+    """A piece of a streamed answer, always JSON. Subclass it with the fields of a piece."""
+
+
 C = TypeVar("C", bound=Challenge)
 A = TypeVar("A", bound=Answer)
+K = TypeVar("K", bound=Chunk)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +75,28 @@ class Task(Generic[C]):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A miner to ask: its seat, its hotkey (ss58) and the address it published."""
+    """A miner to ask: its seat, its hotkey (ss58) and the address it published.
+
+    `tls_key` is the key it published with the address, if it did: then it is asked over TLS, and
+    only whoever holds that key.
+    """
 
     uid: int
     hotkey: str
     host: str
     port: int
+    tls_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds of one question, counted from the moment the request was written to the socket.
 
-    `queued_s` is the asker's own delay before that, and is never the miner's fault.
-    `first_byte_s` is None when nothing came back.
+    `queued_s` is the asker's own delay before that, connecting included, and is never the miner's
+    fault. `first_byte_s` is None when nothing came back; of a stream it is the first whole chunk,
+    since a head without an answer costs nothing. `total_s` is the last byte, or the giving up.
+    Where the system tells when bytes arrived, that counts, and not when the asker found the time
+    to read them.
     """
 
     queued_s: float
@@ -75,27 +109,52 @@ class Failure(enum.StrEnum):
 
     UNREACHABLE = "unreachable"
     """No connection, or it broke before the answer was whole."""
+    TLS = "tls"
+    """The miner published a key, and whoever answers did not prove to hold it: nothing was sent."""
     TIMEOUT = "timeout"
     REFUSED = "refused"
     """The miner answered with a 4xx or 5xx status."""
     UNSIGNED = "unsigned"
     BAD_SIGNATURE = "bad_signature"
     MALFORMED = "malformed"
-    """A signed body that is not an answer."""
+    """A signed body that is not an answer, or a stream that is none."""
+    BROKEN_STREAM = "broken_stream"
+    """Chunks without the signed end that vouches for them: worth nothing, all of them."""
     OVERSIZE = "oversize"
     PRIVATE_ADDRESS = "private_address"
     """The address is loopback or private and the network is not local: never dialled."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reply(Generic[A]):
-    """What came of asking one miner: exactly one of `answer` and `failure` is set."""
+class Reply(Generic[T]):
+    """What came of asking one miner: exactly one of `answer` and `failure` is set.
+
+    The answer of a stream is the tuple of its chunks. `signed` says that the miner signed what
+    came, be it an answer or a refusal; only then is `code`, a refusing miner's own word for why,
+    more than somebody's on the way. `body` is what came, byte for byte (empty for a stream).
+    `asked` counts the times the question was sent.
+    """
 
     uid: int
     hotkey: str
-    answer: A | None
+    answer: T | None
     failure: Failure | None
     detail: str
     status: int | None
     signed: bool
     timing: Timing
+    code: str = ""
+    body: bytes = field(default=b"", repr=False)
+    asked: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified(Generic[K]):
+    """A chunk of miner `uid` as it came by, the `index`-th from 0. Show it, never score it.
+
+    Nobody has signed for it yet: only the reply at the end of the stream says what holds.
+    """
+
+    uid: int
+    index: int
+    chunk: K

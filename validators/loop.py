@@ -17,6 +17,8 @@ from typing import Any
 from bittensor_core import Keypair
 
 from chain.client.chain import Chain
+from chain.client.metagraph import Metagraph
+from chain.client.subnet import Schedule
 from chain.errors import ChainAway
 from subnet.config import ValidatorSettings
 from subnet.definition import Subnet
@@ -24,6 +26,7 @@ from subnet.errors import DefinitionError, EngineAway, NotRegistered, StateError
 from subnet.protocol import Reply, Target, Task
 from subnet.seat import buying_command
 from subnet.wire.dendrite import Dendrite
+from validators.commits import Commits, Settled, settle
 from validators.journal import Journal
 from validators.judge import Judged, judge
 from validators.ledger import Ledger, Outcome
@@ -32,7 +35,14 @@ from validators.prompts.vault import Vault, digest
 from validators.record import record
 from validators.sampler import sample
 from validators.sinks import Sinks
-from validators.weights import WeightsReport, block_to_set, set_weights
+from validators.weights import (
+    Hiding,
+    WeightsReport,
+    block_to_set,
+    burn,
+    find_landed,
+    set_weights,
+)
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +63,7 @@ class Bench:
     subnet: Subnet[Any, Any]
     vault: Vault[Any, Any]
     ledger: Ledger
+    commits: Commits
     journal: Journal
     sinks: Sinks
     seed: bytes
@@ -97,7 +108,7 @@ async def run_rounds(bench: Bench) -> None:
 
 
 async def next_moment(bench: Bench, done: tuple[int, int] | None) -> Moment:
-    """Wait for a permit and for the next round's block; meanwhile make its tasks.
+    """Wait for a permit and for the next round's block; meanwhile reveal, and make its tasks.
 
     `done` is (number of epochs so far, part) of the last round.
     """
@@ -110,6 +121,8 @@ async def next_moment(bench: Bench, done: tuple[int, int] | None) -> Moment:
         if me is None:
             command = buying_command(bench.settings.network, bench.netuid)
             raise NotRegistered(bench.hotkey, bench.netuid, command)
+        # First of all: what was committed can be revealed in one epoch only.
+        await reveal(bench, metagraph, schedule)
         if me.permit:
             start, part = next_start(schedule, rounds_per_epoch=rounds, done=done)
             if start <= schedule.block:
@@ -122,6 +135,16 @@ async def next_moment(bench: Bench, done: tuple[int, int] | None) -> Moment:
         await bench.vault.prepare(bench.settings.validator.tasks_per_round)
         soon = min(start, schedule.block + LOOK_BLOCKS)
         await bench.chain.wait_for_block(max(soon, schedule.block + 1))
+
+
+async def reveal(bench: Bench, metagraph: Metagraph, schedule: Schedule) -> None:
+    """Reveal the weights that are due, and write down what became of them."""
+
+    def note(settled: Settled) -> None:
+        line = {**settled.line(), "run": bench.ledger.run, "time": bench.clock()}
+        bench.journal.append(line)
+
+    await settle(bench.chain, bench.keypair, bench.commits, metagraph, schedule, note)
 
 
 async def ask(
@@ -174,6 +197,13 @@ async def set_weights_if_due(
             return WeightsReport(problem="the seat was lost during the round")
         schedule = await bench.chain.schedule(bench.netuid, metagraph.block)
         settings = await bench.chain.hyperparameters(bench.netuid, metagraph.block)
+        hiding = None
+        if settings.commit_reveal_weights_enabled:
+            call = bench.settings.commit_call
+            hiding = Hiding(call, bench.commits, bench.ledger.next_round() - 1, metagraph)
+            landed = await find_landed(bench.chain, bench.keypair, hiding)
+            if landed is not None:
+                return landed
         block = block_to_set(
             schedule, last_update=me.last_update, rate_limit=settings.weights_rate_limit
         )
@@ -183,15 +213,17 @@ async def set_weights_if_due(
             break
         await bench.chain.wait_for_block(block)
     owner = metagraph.find(metagraph.owner_hotkey)
+    owner_uid = None if owner is None else owner.uid
     by_uid = {n.uid: scores[n.hotkey] for n in metagraph.neurons if n.hotkey in scores}
     return await set_weights(
         bench.chain,
         bench.keypair,
         bench.netuid,
         me.uid,
-        bench.subnet.weights(by_uid),
-        owner=None if owner is None else owner.uid,
+        burn(bench.subnet.weights(by_uid), owner_uid, bench.settings.weights.burn),
+        owner=owner_uid,
         version_key=bench.settings.weights.version_key,
+        hiding=hiding,
     )
 
 
@@ -244,6 +276,7 @@ async def run_round(bench: Bench, moment: Moment) -> dict[str, Any]:
         sum(item.reply.answer is not None for item in judged),
         len(judged),
         weights.problem
-        or ("burned, " if weights.burned else "") + ("read back" if weights.read_back else "set"),
+        or ("burned, " if weights.burned else "")
+        + ("committed" if weights.found is None else "read back" if weights.read_back else "set"),
     )
     return line

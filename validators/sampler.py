@@ -15,7 +15,7 @@ from subnet.protocol import Target
 def sample(neurons: Iterable[Neuron], *, asker: str, seed: bytes) -> tuple[Target, ...]:
     """Everybody to ask, in an order drawn from `seed`: no uid is always first or always last."""
     targets = [
-        Target(neuron.uid, neuron.hotkey, neuron.host, neuron.port)
+        Target(neuron.uid, neuron.hotkey, neuron.host, neuron.port, neuron.tls_key)
         for neuron in sorted(neurons, key=lambda neuron: neuron.uid)
         if neuron.host is not None and neuron.port is not None and neuron.hotkey != asker
     ]

@@ -19,6 +19,7 @@ from subnet.race import race
 from subnet.seat import guard_coldkey, take_seat
 from subnet.wire.dendrite import Dendrite
 from subnet.wire.limits import Limits
+from validators.commits import Commits
 from validators.journal import Journal
 from validators.ledger import Ledger
 from validators.loop import RETRY_S, Bench, run_rounds
@@ -58,6 +59,8 @@ async def _validate(settings: ValidatorSettings, clock: Callable[[], float]) -> 
                 clock=clock,
             )
         )
+        # Under the ledger's lock: one process alone has this folder.
+        commits = Commits(folder / "commits.json")
         journal = stack.enter_context(Journal(folder / "journal.jsonl"))
         secret = open_secret(folder / "secret", table.seed, run=ledger.run)
         chain = await stack.enter_async_context(Chain.connect(settings.network.endpoint))
@@ -84,6 +87,7 @@ async def _validate(settings: ValidatorSettings, clock: Callable[[], float]) -> 
                             subnet=subnet,
                             vault=Vault(subnet, seed=seed, asked=ledger.was_asked),
                             ledger=ledger,
+                            commits=commits,
                             journal=journal,
                             sinks=sinks,
                             seed=seed,

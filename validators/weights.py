@@ -3,18 +3,26 @@
 Where no miner has earned anything, the owner's seat takes the whole weight, and the chain burns
 what it would have paid: old weights must not go on paying miners that stopped working.
 What was sent is compared with what the chain holds afterwards, u16 for u16. Where a subnet hides
-weights until they are revealed there is nothing to compare yet, and the report says so.
+weights until they are revealed there is nothing to compare yet: they are committed, and `commits`
+sees to the rest.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
+from chain.client.calls import quantize
 from chain.client.chain import Chain, Signer
+from chain.client.commits import SALT_WORDS
+from chain.client.metagraph import Metagraph
 from chain.client.subnet import Schedule
 from chain.errors import ChainRefused
+from validators.commits import Commits, Pending
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +32,8 @@ class WeightsReport:
     """What became of one round's weights, rows as {uid: u16}.
 
     `read_back` is None while the chain keeps them hidden, or when nothing was set; `problem` says
-    why nothing was set.
+    why nothing was set. `commit` is the hash that hides them, `reveal_round` the round of the
+    beacon that opens them.
     """
 
     set: bool = False
@@ -32,10 +41,24 @@ class WeightsReport:
     block: int | None = None
     meant: Mapping[int, int] = field(default_factory=dict)
     found: Mapping[int, int] | None = None
+    commit: str | None = None
     reveal_round: int | None = None
     burned: bool = False
     """No miner had earned anything: the weight is the owner's, which the chain never pays out."""
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hiding:
+    """How weights are hidden where a subnet wants it: which call, and for which round.
+
+    `metagraph` is the view that the weights were made for.
+    """
+
+    call: Literal["commit_weights", "commit_timelocked_weights"]
+    commits: Commits
+    round: int
+    metagraph: Metagraph
 
 
 def block_to_set(schedule: Schedule, *, last_update: int, rate_limit: int) -> int | None:
@@ -50,6 +73,18 @@ def block_to_set(schedule: Schedule, *, last_update: int, rate_limit: int) -> in
     return allowed if allowed < schedule.next_block else None
 
 
+def burn(weights: Mapping[int, float], owner: int | None, share: float) -> dict[int, float]:
+    """`weights` with `share` (0..1) of their sum given to the seat of the owner, if it has one.
+
+    The chain burns what that seat would be paid.
+    """
+    total = sum(weights.values())
+    if not share or not total or owner is None:
+        return dict(weights)
+    kept = {uid: weight * (1 - share) for uid, weight in weights.items()}
+    return {**kept, owner: kept.get(owner, 0.0) + total * share}
+
+
 async def set_weights(
     chain: Chain,
     hotkey: Signer,
@@ -59,10 +94,12 @@ async def set_weights(
     *,
     owner: int | None,
     version_key: int,
+    hiding: Hiding | None = None,
 ) -> WeightsReport:
-    """Set the weights of `uid` and read them back. Raises ChainAway; a refusal is in the report.
+    """Set the weights of `uid` and read them back, or commit to them where they are to be hidden.
 
-    `owner` is the seat of the subnet's owner, if it has one: it takes what nobody has earned.
+    Raises ChainAway; a refusal is in the report. `owner` is the seat of the subnet's owner, if it
+    has one: it takes what nobody has earned.
     """
     burned = not any(weights.values())
     if burned:
@@ -75,28 +112,105 @@ async def set_weights(
         log.warning("no miner has earned anything: all weight to uid %d, the owner's", owner)
         weights = {owner: 1.0}
     try:
-        receipt = await chain.set_weights(hotkey, netuid, weights, version=version_key)
+        if hiding is None:
+            report = await _set_plainly(chain, hotkey, netuid, uid, weights, version_key)
+        else:
+            report = await _commit(chain, hotkey, netuid, weights, version_key, hiding)
     except ChainRefused as error:
         log.warning("the chain refused the weights: %s", error)
         return WeightsReport(problem=f"refused: {error}")
-    if receipt.reveal_round is not None:
-        log.info("weights committed; they open in round %d of the beacon", receipt.reveal_round)
+    return dataclasses.replace(report, burned=burned)
+
+
+async def _set_plainly(
+    chain: Chain,
+    hotkey: Signer,
+    netuid: int,
+    uid: int,
+    weights: Mapping[int, float],
+    version_key: int,
+) -> WeightsReport:
+    receipt = await chain.set_weights(hotkey, netuid, weights, version=version_key)
+    if receipt.reveal_round is not None:  # the owner has switched to commit-reveal just now
         return WeightsReport(
-            set=True,
-            block=receipt.block,
-            meant=receipt.row,
-            reveal_round=receipt.reveal_round,
-            burned=burned,
+            set=True, block=receipt.block, meant=receipt.row, reveal_round=receipt.reveal_round
         )
     found = await chain.weights(netuid, uid, receipt.block)
     same = {target: value for target, value in found.items() if value} == dict(receipt.row)
     if not same:
         log.error("the chain holds other weights than were sent: %s, not %s", found, receipt.row)
+    return WeightsReport(True, same, receipt.block, receipt.row, found)
+
+
+async def _commit(
+    chain: Chain,
+    hotkey: Signer,
+    netuid: int,
+    weights: Mapping[int, float],
+    version_key: int,
+    hiding: Hiding,
+) -> WeightsReport:
+    row = quantize(weights)
+    seats = {neuron.uid: neuron.hotkey for neuron in hiding.metagraph.neurons}
+    salted = hiding.call == "commit_weights"
+    pending = Pending(
+        round=hiding.round,
+        hotkey=hotkey.ss58_address,
+        netuid=netuid,
+        row=row,
+        salt=tuple(secrets.randbelow(2**16) for _ in range(SALT_WORDS)) if salted else None,
+        version=version_key,
+        sent=hiding.metagraph.block,
+        seats={uid: seats[uid] for uid in row if uid in seats},
+    )
+    hiding.commits.put(pending)
+    try:
+        commit = pending.salted
+        if commit is not None:
+            block, reveal_round = (await chain.commit_weights(hotkey, commit)).block, None
+        else:
+            receipt = await chain.set_weights(hotkey, netuid, weights, version=version_key)
+            block, reveal_round = receipt.block, receipt.reveal_round
+    except ChainRefused:
+        hiding.commits.drop(pending)
+        raise
+    pending = dataclasses.replace(pending, block=block, reveal_round=reveal_round)
+    hiding.commits.put(pending)
+    log.info(
+        "weights committed in block %d; %s",
+        block,
+        "to be revealed after the next epoch"
+        if reveal_round is None
+        else f"they open in round {reveal_round} of the beacon",
+    )
+    return _report(pending)
+
+
+async def find_landed(chain: Chain, hotkey: Signer, hiding: Hiding) -> WeightsReport | None:
+    """What an attempt of this round came to that seemed to fail, and did land after all.
+
+    Without this look a second commit would follow, and wait for the rate limit first.
+    """
+    unsure = [c for c in hiding.commits.pending if c.round == hiding.round and c.block is None]
+    if not unsure:
+        return None
+    metagraph = hiding.metagraph
+    waiting = await chain.waiting_commits(metagraph.netuid, hotkey.ss58_address)
+    for pending in unsure:
+        held = pending.find(waiting)
+        if held is not None:
+            hiding.commits.put(pending := pending.held_as(held))
+            owner = metagraph.find(metagraph.owner_hotkey)
+            burned = owner is not None and set(pending.row) == {owner.uid}
+            return dataclasses.replace(_report(pending), burned=burned)
+    return None
+
+
+def _report(pending: Pending) -> WeightsReport:
     return WeightsReport(
         set=True,
-        read_back=same,
-        block=receipt.block,
-        meant=receipt.row,
-        found=found,
-        burned=burned,
+        block=pending.block,
+        meant=pending.row,
+        commit=None if pending.salt is None else pending.key,
+        reveal_round=pending.reveal_round,
     )

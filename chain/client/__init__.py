@@ -2,6 +2,7 @@
 
 from chain.client.calls import Call, quantize
 from chain.client.chain import Chain, Event, Receipt, Signer, WeightsReceipt
+from chain.client.commits import SaltedCommit, WaitingCommit
 from chain.client.laws import AlphaSupply, Issuance, alpha_supply, issuance
 from chain.client.metagraph import Metagraph, Neuron
 from chain.client.subnet import Hyperparameters, Schedule
@@ -16,8 +17,10 @@ __all__ = [
     "Metagraph",
     "Neuron",
     "Receipt",
+    "SaltedCommit",
     "Schedule",
     "Signer",
+    "WaitingCommit",
     "WeightsReceipt",
     "alpha_supply",
     "issuance",

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from chain.client.calls import Call, quantize
+from chain.client.commits import SaltedCommit, WaitingCommit
 from chain.client.faults import EXPIRED, refusal, translated
-from chain.client.metagraph import Metagraph, from_record
+from chain.client.metagraph import Metagraph, from_record, tls_key
 from chain.client.subnet import Hyperparameters, Schedule
 from chain.errors import ChainAway, ChainError, ChainRefused
 from chain.types import Alpha, Rao
@@ -258,7 +259,14 @@ class Chain:
             )
         if not isinstance(record, dict):
             raise ChainRefused("SubnetNotExists", f"there is no subnet {netuid}")
-        return from_record(netuid, record)
+        return from_record(netuid, record, await self._tls_keys(netuid, int(record["block"])))
+
+    async def _tls_keys(self, netuid: int, block: int) -> dict[str, bytes]:
+        """What hotkeys (ss58) published with their axons: an algorithm byte and a public key."""
+        rows = await self.query_map(
+            "SubtensorModule", "NeuronCertificates", int(netuid), block=block
+        )
+        return {str(hotkey): tls_key(certificate) for hotkey, certificate in rows}
 
     async def hyperparameters(self, netuid: int, block: int | None = None) -> Hyperparameters:
         """The settings of `netuid`, all read at one block."""
@@ -318,6 +326,28 @@ class Chain:
         """The row that `uid` has set, {uid: u16}; empty when it has set none."""
         row = await self.query("SubtensorModule", "Weights", int(netuid), int(uid), block=block)
         return {int(target): int(value) for target, value in row or ()}
+
+    async def waiting_commits(
+        self, netuid: int, hotkey: str, block: int | None = None
+    ) -> tuple[WaitingCommit, ...]:
+        """What `hotkey` (ss58) has committed and the chain still holds, oldest first.
+
+        A salted commit is held until it is revealed or, once its epoch to be revealed in is over,
+        until the next commit; a sealed one until it is opened or that epoch is over.
+        """
+        at = await self.block() if block is None else block
+        salted, sealed = await asyncio.gather(
+            self.query("SubtensorModule", "WeightCommits", int(netuid), hotkey, block=at),
+            self.query_map("SubtensorModule", "TimelockedWeightCommits", int(netuid), block=at),
+        )
+        found = [WaitingCommit.salted(entry) for entry in salted or ()]
+        found += [
+            WaitingCommit.sealed(epoch, entry)
+            for epoch, entries in sealed
+            for entry in entries
+            if entry[0] == hotkey
+        ]
+        return tuple(sorted(found, key=lambda commit: commit.block))
 
     # Accounts
 
@@ -419,13 +449,21 @@ class Chain:
             raise ChainRefused("HotKeyNotRegisteredInSubNet", f"{hotkey} was pruned at once")
         return uid
 
-    async def serve_axon(self, hotkey: Signer, netuid: int, host: str, port: int) -> Receipt:
-        """Publish where `hotkey` listens; `host` is an IP address (the chain refuses 127.0.0.1)."""
-        from bittensor.intents import ServeAxon
+    async def serve_axon(
+        self, hotkey: Signer, netuid: int, host: str, port: int, *, tls_key: bytes | None = None
+    ) -> Receipt:
+        """Publish where `hotkey` listens; `host` is an IP address (the chain refuses 127.0.0.1).
 
-        return await self.submit(
-            ServeAxon(netuid=int(netuid), ip=host, port=port), hotkey, role="hotkey"
-        )
+        `tls_key` is one algorithm byte and the public key it answers with, 64 bytes at most. The
+        chain keeps the last one published when there is none here; one byte alone withdraws it.
+        """
+        from bittensor.intents import ServeAxon, ServeAxonTls
+
+        where: dict[str, Any] = {"netuid": int(netuid), "ip": host, "port": port}
+        if tls_key is None:
+            return await self.submit(ServeAxon(**where), hotkey, role="hotkey")
+        intent = ServeAxonTls(**where, certificate="0x" + tls_key.hex())
+        return await self.submit(intent, hotkey, role="hotkey")
 
     async def set_weights(
         self, hotkey: Signer, netuid: int, weights: Mapping[int, float], *, version: int = 0
@@ -447,6 +485,28 @@ class Chain:
         receipt = await self.submit(intent, hotkey, role="hotkey")
         reveal = receipt.data.get("reveal_round")
         return WeightsReceipt(receipt.block, row, None if reveal is None else int(reveal))
+
+    async def commit_weights(self, hotkey: Signer, commit: SaltedCommit) -> Receipt:
+        """Put the hash of `commit` on the chain; its row and salt must be safe by now.
+
+        Refused here, as the SDK does for sealed rows, when the row is too short: the chain would
+        only say so at the reveal.
+        """
+        settings = await self.hyperparameters(commit.netuid)
+        least = settings.min_allowed_weights
+        if len(commit.row) < least:
+            uid = await self.find_uid(commit.netuid, commit.hotkey)
+            if list(commit.row) != [uid]:
+                text = f"{len(commit.row)} weights, and the subnet wants {least} at least"
+                raise ChainRefused("WeightVecLengthIsLow", text)
+        return await self.submit(commit.commit(), hotkey, role="hotkey")
+
+    async def reveal_weights(self, hotkey: Signer, commit: SaltedCommit) -> Receipt:
+        """Show the row of `commit`, which holds from the receipt's block on.
+
+        The chain takes it in one epoch only: `reveal_period_epochs` after that of the commit.
+        """
+        return await self.submit(commit.reveal(), hotkey, role="hotkey")
 
     async def add_stake(
         self,

@@ -13,7 +13,7 @@ from typing import Any
 
 from chain.types import Alpha
 
-__all__ = ["Metagraph", "Neuron", "from_record"]
+__all__ = ["Metagraph", "Neuron", "from_record", "tls_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Neuron:
 
     `stake` decides permits and weights (own alpha plus weighted root stake); `alpha` is what lies
     on the hotkey. `emission` is what the last epoch paid. `host` and `port` are None when the
-    neuron has published no axon.
+    neuron has published no axon. `tls_key` is one algorithm byte and the public key it published
+    with its axon, None when there is none: then it is asked in the clear.
     """
 
     uid: int
@@ -40,6 +41,7 @@ class Neuron:
     registered_at: int
     host: str | None
     port: int | None
+    tls_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,14 @@ class Metagraph:
         return sum(n.incentive for n in self.neurons if n.coldkey != self.owner_coldkey)
 
 
-def from_record(netuid: int, record: Mapping[str, Any]) -> Metagraph:
-    """The metagraph in a decoded `SubnetInfoRuntimeApi.get_metagraph` record."""
+def from_record(
+    netuid: int, record: Mapping[str, Any], tls_keys: Mapping[str, bytes] | None = None
+) -> Metagraph:
+    """The metagraph in a decoded `SubnetInfoRuntimeApi.get_metagraph` record.
+
+    `tls_keys` is what hotkeys (ss58) published, which the record does not hold.
+    """
+    keys = tls_keys or {}
     hotkeys = [str(hotkey) for hotkey in record["hotkeys"]]
 
     def column(name: str) -> Sequence[Any]:
@@ -105,10 +113,20 @@ def from_record(netuid: int, record: Mapping[str, Any]) -> Metagraph:
                 registered_at=int(registered_at[uid]),
                 host=axons[uid][0],
                 port=axons[uid][1],
+                # An algorithm without a key: this is how a key is withdrawn.
+                tls_key=key if len(key := keys.get(hotkey, b"")) > 1 else None,
             )
             for uid, hotkey in enumerate(hotkeys)
         ),
     )
+
+
+def tls_key(certificate: Any) -> bytes:
+    """A decoded `NeuronCertificate` as it was published: the algorithm byte, then the key."""
+    key = certificate["public_key"]
+    if isinstance(key, str):
+        key = bytes.fromhex(key.removeprefix("0x"))
+    return bytes([int(certificate["algorithm"])]) + bytes(key)
 
 
 def _address(axon: Any) -> tuple[str | None, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 from chain.client.metagraph import Neuron
@@ -27,6 +28,12 @@ def seat(uid: int, *, permit: bool = False, host: str | None = "10.0.0.1") -> Ne
         host=host,
         port=None if host is None else 8000 + uid,
     )
+
+
+def test_whoever_published_a_key_is_asked_with_it() -> None:
+    keyed = dataclasses.replace(seat(1), tls_key=b"\1" + bytes(32))
+    targets = sample([seat(0), keyed], asker="nobody", seed=b"s")
+    assert {t.uid: t.tls_key for t in targets} == {0: None, 1: keyed.tls_key}
 
 
 def test_everybody_with_an_axon_but_the_asker() -> None:

@@ -1,0 +1,337 @@
+"""Weights that were committed: kept on disk until the chain shows them, revealed, and compared.
+
+A commit is on the disk, its salt with it, before it leaves: a validator that is killed in between
+reveals after its restart all the same. Which epoch a commit can be revealed in, and whether that
+has been done, is asked of the chain each time; only what the chain cannot know is remembered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chain.client.chain import ERA_BLOCKS, SIGN_ANEW_ATTEMPTS, Chain, Signer
+from chain.client.commits import SaltedCommit, WaitingCommit
+from chain.client.metagraph import Metagraph
+from chain.client.subnet import Schedule
+from chain.errors import ChainRefused
+from subnet.errors import StateError
+
+log = logging.getLogger(__name__)
+
+SCHEMA = 1
+"""Version of the file; a reader refuses a higher one."""
+LANDING_BLOCKS = SIGN_ANEW_ATTEMPTS * ERA_BLOCKS
+"""In so many blocks a commit has landed, or no signature that was made of it lives any more."""
+
+
+class Ending(enum.StrEnum):
+    """What became of a commit."""
+
+    REVEALED = "revealed"
+    """The chain holds the row that was meant."""
+    DIFFERENT = "different"
+    """It was opened, and the chain holds another row."""
+    EXPIRED = "expired"
+    """The epoch in which it could be opened went by."""
+    REFUSED = "refused"
+    """So it did, and before that the chain refused to have it revealed."""
+    LOST = "lost"
+    """It never got onto the chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A commit to `row` {uid: u16} of one round, whose end is not known.
+
+    `salt` is None for a row sealed to the drand beacon. `sent` is the block before it was sent,
+    `block` and `epoch` are those of the commit, None until it is known to be on the chain. `seats`
+    says who sat where (ss58) when the row was made.
+    """
+
+    round: int
+    hotkey: str
+    netuid: int
+    row: Mapping[int, int]
+    salt: tuple[int, ...] | None
+    version: int
+    sent: int
+    seats: Mapping[int, str]
+    block: int | None = None
+    epoch: int | None = None
+    reveal_round: int | None = None
+    problem: str | None = None
+    """Why the chain refused the last attempt to reveal it."""
+
+    @property
+    def salted(self) -> SaltedCommit | None:
+        """What to reveal; None when the chain opens it itself."""
+        if self.salt is None:
+            return None
+        return SaltedCommit(self.hotkey, self.netuid, self.row, self.salt, self.version)
+
+    @property
+    def key(self) -> str:
+        """What tells it from the others."""
+        salted = self.salted
+        return salted.hash if salted is not None else f"sealed after block {self.sent}"
+
+    def find(self, waiting: tuple[WaitingCommit, ...]) -> WaitingCommit | None:
+        """This commit among those that the chain holds."""
+        for commit in waiting:
+            if self.salt is not None:
+                if commit.hash == self.key:
+                    return commit
+            elif commit.reveal_round is not None and (
+                commit.block > self.sent if self.block is None else commit.block == self.block
+            ):
+                return commit
+        return None
+
+    def held_as(self, commit: WaitingCommit) -> Pending:
+        """The same, with what the chain knows of it."""
+        return dataclasses.replace(
+            self, block=commit.block, epoch=commit.epoch, reveal_round=commit.reveal_round
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A commit that has ended, as seen in `block`; `found` is the row that the chain holds.
+
+    `moved` are the seats in it that changed hands between commit and end: a hidden row cannot be
+    changed any more, and what it says of them was meant for somebody else.
+    """
+
+    commit: Pending
+    ending: Ending
+    block: int
+    found: Mapping[int, int] = field(default_factory=dict)
+    moved: tuple[int, ...] = ()
+
+    def line(self) -> dict[str, Any]:
+        """The journal's line of kind "reveal"; rows are {uid: u16}."""
+        return {
+            "kind": "reveal",
+            "round": self.commit.round,
+            "netuid": self.commit.netuid,
+            "validator": self.commit.hotkey,
+            "ending": self.ending.value,
+            "commit": None if self.commit.salt is None else self.commit.key,
+            "commit_block": self.commit.block,
+            "epoch": self.commit.epoch,
+            "reveal_round": self.commit.reveal_round,
+            "block": self.block,
+            "meant": dict(self.commit.row),
+            "found": dict(self.found),
+            "moved": list(self.moved),
+            "problem": self.commit.problem,
+        }
+
+
+class Commits:
+    """The commits that have not ended, in one file that is replaced as a whole."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or begin. Raises StateError."""
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            document = json.loads(path.read_bytes()) if path.exists() else {"commits": []}
+            if document.get("schema", SCHEMA) > SCHEMA:
+                raise StateError(path, f"has schema {document['schema']}, not {SCHEMA}")
+            self._pending = {item.key: item for item in map(_from_json, document["commits"])}
+        except OSError as error:
+            raise StateError.of(path, error) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StateError(path, f"not a file of commits: {error}; move it away") from error
+
+    @property
+    def pending(self) -> tuple[Pending, ...]:
+        """Oldest first."""
+        return tuple(self._pending.values())
+
+    def put(self, commit: Pending) -> None:
+        """Remember `commit`, or what is newly known of it. Raises StateError (a full disk, say)."""
+        self._replace({**self._pending, commit.key: commit})
+
+    def drop(self, commit: Pending) -> None:
+        """Forget one that has ended."""
+        self._replace({key: kept for key, kept in self._pending.items() if key != commit.key})
+
+    def _replace(self, pending: dict[str, Pending]) -> None:
+        commits = [dataclasses.asdict(commit) for commit in pending.values()]
+        new = self.path.with_name(self.path.name + ".new")
+        try:
+            # The salts in it are secret until they are revealed.
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "w") as file:
+                json.dump({"schema": SCHEMA, "commits": commits}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise StateError.of(self.path, error) from error
+        self._pending = pending
+
+
+def _from_json(item: Mapping[str, Any]) -> Pending:
+    return Pending(
+        **{
+            **item,
+            "row": {int(uid): int(value) for uid, value in item["row"].items()},
+            "seats": {int(uid): str(hotkey) for uid, hotkey in item["seats"].items()},
+            "salt": None if item["salt"] is None else tuple(map(int, item["salt"])),
+        }
+    )
+
+
+async def settle(
+    chain: Chain,
+    hotkey: Signer,
+    commits: Commits,
+    metagraph: Metagraph,
+    schedule: Schedule,
+    note: Callable[[Settled], None],
+) -> None:
+    """Reveal what is due, and tell `note` of each commit that has ended, before it is forgotten.
+
+    `metagraph` and `schedule` are of one block. Raises ChainAway, StateError and what `note`
+    raises; whatever was not settled by then is taken up again by the next call.
+    """
+    mine = [
+        commit
+        for commit in commits.pending
+        if (commit.netuid, commit.hotkey) == (metagraph.netuid, hotkey.ss58_address)
+    ]
+    if not mine:
+        return
+    view = _View(
+        chain,
+        hotkey,
+        metagraph,
+        schedule,
+        waiting=await chain.waiting_commits(metagraph.netuid, hotkey.ss58_address, schedule.block),
+        period=(await chain.hyperparameters(metagraph.netuid, schedule.block)).reveal_period_epochs,
+    )
+    for commit in mine:
+        settled = await _settle(view, commits, commit)
+        if settled is not None:
+            _tell(settled)
+            note(settled)
+            commits.drop(settled.commit)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The chain at one block: what is held of this hotkey, and for how many epochs."""
+
+    chain: Chain
+    hotkey: Signer
+    metagraph: Metagraph
+    schedule: Schedule
+    waiting: tuple[WaitingCommit, ...]
+    period: int
+
+
+async def _settle(view: _View, commits: Commits, commit: Pending) -> Settled | None:
+    chain, schedule = view.chain, view.schedule
+    held = commit.find(view.waiting)
+    if held is not None and commit.epoch is None:
+        commit = commit.held_as(held)
+        commits.put(commit)
+    if commit.block is None:
+        # It may still be on its way, and whoever forgets the salt loses the row.
+        is_lost = schedule.block > commit.sent + LANDING_BLOCKS
+        return Settled(commit, Ending.LOST, schedule.block) if is_lost else None
+    if commit.epoch is None:
+        commit = dataclasses.replace(
+            commit, epoch=(await chain.schedule(commit.netuid, commit.block)).epochs
+        )
+    assert commit.epoch is not None
+    due = commit.epoch + view.period
+    missed = Ending.REFUSED if commit.problem else Ending.EXPIRED
+    if held is not None:
+        if schedule.epochs > due:
+            return Settled(commit, missed, schedule.block)
+        salted = commit.salted
+        if schedule.epochs < due or salted is None:
+            return None
+        try:
+            receipt = await chain.reveal_weights(view.hotkey, salted)
+        except ChainRefused as error:
+            # What the chain refuses now it may take later in this epoch.
+            if commit.problem != str(error):
+                log.warning("the chain refused to have round %d revealed: %s", commit.round, error)
+                commits.put(dataclasses.replace(commit, problem=str(error)))
+            return None
+        return await _compare(view, commit, receipt.block, set())
+    # The chain holds it no more: it was opened, by us before a crash or by the beacon, or dropped.
+    # When a seat is sold the chain takes away the weights on it.
+    settled = await _compare(view, commit, schedule.block, set(_moved(commit, view.metagraph)))
+    if schedule.epochs > due and settled.ending is Ending.DIFFERENT:
+        return dataclasses.replace(settled, ending=missed)
+    return settled
+
+
+async def _compare(view: _View, commit: Pending, block: int, sold: set[int]) -> Settled:
+    """What the chain holds in `block`, beside what was meant.
+
+    Zeros do not count, nor do seats `sold`. Without a seat of its own a validator has no row.
+    """
+    me = view.metagraph.find(commit.hotkey)
+    row = {} if me is None else await view.chain.weights(commit.netuid, me.uid, block)
+    found = {uid: value for uid, value in row.items() if value}
+    same = _without(sold, found) == _without(sold, commit.row)
+    ending = Ending.REVEALED if same else Ending.DIFFERENT
+    return Settled(commit, ending, block, found, _moved(commit, view.metagraph))
+
+
+def _without(seats: set[int], row: Mapping[int, int]) -> dict[int, int]:
+    return {uid: value for uid, value in row.items() if uid not in seats}
+
+
+def _moved(commit: Pending, metagraph: Metagraph) -> tuple[int, ...]:
+    now = {neuron.uid: neuron.hotkey for neuron in metagraph.neurons}
+    return tuple(uid for uid, hotkey in commit.seats.items() if now.get(uid) != hotkey)
+
+
+def _tell(settled: Settled) -> None:
+    number = settled.commit.round
+    if settled.ending is Ending.REVEALED:
+        log.info("weights of round %d: revealed, and read back", number)
+    elif settled.ending is Ending.DIFFERENT:
+        log.error(
+            "weights of round %d: revealed, but the chain holds %s, not %s",
+            number,
+            settled.found,
+            settled.commit.row,
+        )
+    else:
+        log.error(
+            "weights of round %d never held: the commit %s%s",
+            number,
+            {
+                Ending.EXPIRED: "expired before it was revealed",
+                Ending.REFUSED: "expired, its reveal refused: ",
+                Ending.LOST: "never got onto the chain",
+            }[settled.ending],
+            settled.commit.problem or "",
+        )
+    if settled.moved:
+        log.warning("seats %s in it have changed hands since", list(settled.moved))
