@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODEL := .venv/.model
 
-.PHONY: demo test test-slow test-wheel lint bench clean
+.PHONY: demo demo-mainnet test test-slow test-wheel lint bench clean
 
 demo: $(MODEL)
 	$(BIN)/subnet demo
+
+demo-mainnet: $(MODEL)
+	$(BIN)/subnet demo --regime mainnet
 
 test: lint $(MODEL)
 	$(BIN)/pytest -n 2 -m "not slow"

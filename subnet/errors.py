@@ -8,6 +8,7 @@
     ├── WalletError              create the key, or name another
     ├── NotRegistered            buy a seat, or wait for it
     ├── PortTaken                free the port, or take another
+    ├── ProcessDied              read its log
     ├── StateError               repair or move the state folder
     ├── ModelError
     │   ├── ModelMissing         fetch it
@@ -109,6 +110,23 @@ class PortTaken(SubnetError):
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port} is taken; stop what listens there or choose another port"
+
+
+@dataclass(eq=False)
+class ProcessDied(SubnetError):
+    """The process `name` ended before the run did, with `code` (negative: a signal's number).
+
+    `tail` are the last lines of its `log`.
+    """
+
+    name: str
+    code: int
+    log: Path
+    tail: str
+
+    def __str__(self) -> str:
+        how = f"by signal {-self.code}" if self.code < 0 else f"with exit code {self.code}"
+        return f"{self.name} ended {how}; its log {self.log} ends: {self.tail or '(empty)'}"
 
 
 @dataclass(eq=False)

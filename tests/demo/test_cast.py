@@ -38,6 +38,14 @@ def test_a_guest_is_one_more_miner() -> None:
     assert len(cast.players) == 8
 
 
+def test_on_mainnet_one_copies_and_one_comes_late() -> None:
+    cast = assemble(1, guest=False, mainnet=True)
+    assert [player.kind for player in cast.late] == ["newcomer"]
+    assert [player.kind for player in cast.judges] == ["validator", "validator"]
+    assert Counter(player.kind for player in cast.of("validator")) == {"validator": 2, "copier": 1}
+    assert len({player.host for player in cast.everybody}) == len(cast.everybody) == 9
+
+
 def test_wallets_in_the_sdk_format_without_coldkeys(tmp_path: Path) -> None:
     cast = assemble(3, guest=False)
     write_wallets(cast, tmp_path)

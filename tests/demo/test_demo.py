@@ -60,7 +60,7 @@ def processes_in(folder: Path, mark: bytes = b"") -> list[int]:
 
 def check_report(report: dict[str, Any], epochs: int) -> None:
     assert verdict(report, epochs=epochs) == []
-    assert report["schema"] == 1
+    assert (report["schema"], report["regime"]) == (2, "devnet")
     assert report["chain"]["paying_epochs"] >= epochs
     assert report["chain"]["block_time_s"] == 0.25
     kinds = sorted(neuron["kind"] for neuron in report["neurons"] if neuron["role"] == "miner")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from subnet.cli.demo.processes import ProcessDied, Processes
+from subnet.cli.demo.processes import Processes
+from subnet.errors import ProcessDied
 
 SLEEPER = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
 STUBBORN = [
@@ -65,6 +66,24 @@ async def test_the_one_that_died_is_named_with_its_last_words(tmp_path: Path) ->
     assert str(caught.value) == (
         f"ill ended with exit code 7; its log {tmp_path / 'ill.log'} ends: one | two"
     )
+
+
+async def test_one_that_was_ended_on_purpose_is_not_missed(tmp_path: Path) -> None:
+    async with Processes(tmp_path) as processes:
+        watch = asyncio.create_task(processes.watch())
+        for name, command in {"mild": SLEEPER, "stubborn": STUBBORN}.items():
+            await processes.start(name, command, os.environ, tmp_path)
+        await heard(processes, "mild", "stubborn")
+        old = pids_of(processes)
+        await processes.end("mild")
+        await processes.end("stubborn", signal.SIGKILL)
+        assert not any(is_alive(pid) for pid in old)
+        await processes.start("mild", SLEEPER, os.environ, tmp_path)
+        assert not watch.done()
+        (again,) = pids_of(processes)
+        os.kill(again, signal.SIGKILL)
+        with pytest.raises(ProcessDied, match="mild ended by signal 9"):
+            await asyncio.wait_for(watch, 20)
 
 
 ORCHESTRATOR = """

@@ -22,9 +22,19 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def demo(
+    regime: Annotated[
+        Literal["devnet", "mainnet"],
+        typer.Option(
+            help="`mainnet` plays by mainnet's rules, with time travel between rounds, and with a "
+            "validator that copies, one that is killed, and a seat that is sold."
+        ),
+    ] = "devnet",
     epochs: Annotated[
-        int, typer.Option(min=1, help="Stop after this many epochs that paid miners.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            min=1, help="Stop after this many epochs that paid miners: 3, or 8 on mainnet."
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Fixes keys, seats and questions; drawn and told if not given."),
@@ -69,6 +79,7 @@ def demo(
     """
     started = time.monotonic()
     from subnet.cli.demo import report as reports
+    from subnet.cli.demo.mainnet import FEWEST_EPOCHS
     from subnet.cli.demo.run import (
         Options,
         ensure_free,
@@ -81,6 +92,13 @@ def demo(
 
     # Whatever can be found out now is, not after minutes.
     _ensure_writable(report)
+    is_mainnet = regime == "mainnet"
+    if epochs is None:
+        epochs = FEWEST_EPOCHS if is_mainnet else 3
+    elif is_mainnet and epochs < FEWEST_EPOCHS:
+        raise typer.BadParameter(
+            f"at least {FEWEST_EPOCHS}, or the story has no end", param_hint="--epochs"
+        )
     guest = None if miner_cmd is None else guest_command(miner_cmd)
     chain_port = port or free_port("127.0.0.1")
     ensure_free("127.0.0.1", chain_port)
@@ -98,6 +116,7 @@ def demo(
         port=chain_port,
         wandb=wandb,
         guest=guest,
+        mainnet=is_mainnet,
     )
     view = View(folder / "logs" / "demo.log")
     is_good = False

@@ -30,8 +30,17 @@ class Game:
     """One subnet with its players, from `start`, the metagraph before the clock started."""
 
     def __init__(
-        self, chain: Chain, cast: Cast, journals: Mapping[str, Path], start: Metagraph, view: View
+        self,
+        chain: Chain,
+        cast: Cast,
+        journals: Mapping[str, Path],
+        start: Metagraph,
+        view: View,
+        *,
+        hidden: bool = False,
     ) -> None:
+        """`hidden` says that weights hold only an epoch after they were made."""
+        self._hidden = hidden
         self._chain = chain
         self._cast = cast
         self._journals = journals
@@ -40,6 +49,8 @@ class Game:
         self._told: dict[str, int] = dict.fromkeys(journals, 0)
         self.start = start
         self.metagraph = start
+        self.history: list[Metagraph] = []
+        """The metagraph after each epoch."""
         self.first_pay: float | None = None
         """When, on the monotonic clock, the first paying epoch was seen."""
 
@@ -49,7 +60,8 @@ class Game:
 
     def epochs(self, played: Played) -> list[Epoch]:
         """The epochs that ran, judged by what the journals say by now."""
-        return judge_epochs(self.start.block, self._ran, played)
+        judges = {player.name: played[player.name] for player in self._cast.judges}
+        return judge_epochs(self.start.block, self._ran, judges, hidden=self._hidden)
 
     async def play(self, wanted: int) -> None:
         """Follow until `wanted` epochs have paid, or until it is clear that they will not."""
@@ -77,6 +89,7 @@ class Game:
         seen = self._ran[-1][0] if self._ran else self.start.block
         if schedule.last_block > seen:
             self.metagraph = await self._chain.metagraph(self.start.netuid, schedule.last_block)
+            self.history.append(self.metagraph)
             self._ran.append((schedule.last_block, self.metagraph.incentive))
             self._view.tell(
                 f"block {schedule.last_block}: epoch {len(self._ran)}, "
@@ -108,12 +121,16 @@ class Game:
         return paying >= wanted or len(epochs) >= wanted + SPARE_EPOCHS
 
     async def _rows(self, played: Played) -> tuple[Row, ...]:
-        seats = {player.name: self.seat(player) for player in self._cast.players}
-        judges = [seats[player.name].uid for player in self._cast.of("validator")]
+        seats = {
+            player: seat
+            for player in self._cast.everybody
+            if (seat := self.find_seat(player)) is not None
+        }
+        judges = [seats[player].uid for player in self._cast.of("validator")]
         shares: dict[int, float] = {}
         for judge in judges:
             row = await self._chain.weights(self.start.netuid, judge)
-            for uid, value in row.items():
+            for uid, value in row.items() if any(row.values()) else ():
                 shares[uid] = shares.get(uid, 0.0) + value / sum(row.values()) / len(judges)
         last = {
             question.hotkey: question.score
@@ -122,9 +139,8 @@ class Game:
             for question in round.questions
         }
         rows = []
-        for player in self._cast.players:
-            seat, start = seats[player.name], self.start.find(seats[player.name].hotkey)
-            assert start is not None
+        for player, seat in seats.items():
+            start = self.start.find(seat.hotkey)
             rows.append(
                 Row(
                     uid=seat.uid,
@@ -132,41 +148,43 @@ class Game:
                     score=last.get(seat.hotkey) if player.role == "miner" else None,
                     weight=shares.get(seat.uid, 0.0),
                     incentive=seat.incentive / 65535,
-                    earned=(int(seat.alpha) - int(start.alpha)) / 1e9,
+                    earned=(int(seat.alpha) - (0 if start is None else int(start.alpha))) / 1e9,
                 )
             )
         return tuple(sorted(rows, key=lambda row: row.uid))
 
-    def seat(self, player: Player) -> Neuron:
-        """Where a player sits, by the newest metagraph."""
-        seat = self.metagraph.find(player.hotkey.ss58_address)
-        assert seat is not None  # nobody registers here but the cast, so nobody is pruned
-        return seat
+    def find_seat(self, player: Player) -> Neuron | None:
+        """Where a player sits, by the newest metagraph; None before it came and after it left."""
+        return self.metagraph.find(player.hotkey.ss58_address)
 
 
 def judge_epochs(
     start: int,
     ran: Sequence[tuple[int, int]],
     played: Played,
+    *,
+    hidden: bool = False,
 ) -> list[Epoch]:
     """The epochs `ran` (block, sum of incentive) of a clock started at block `start`.
 
     An epoch is from answers when a round began after the epoch before, and its weights were
-    accepted before this one.
+    accepted before this one. Where weights are `hidden` they were revealed in that time, and the
+    round began an epoch earlier.
     """
+    bounds = [start, *(block for block, _ in ran)]
     epochs = []
-    before = start
-    for block, incentive in ran:
+    for number, (block, incentive) in enumerate(ran):
+        since = bounds[number]
+        asked_since = bounds[max(number - 1, 0)] if hidden else since
         from_answers = any(
             round.weights_set
             and round.weights_block is not None
-            and before <= round.block
-            and round.weights_block < block
+            and asked_since <= round.block
+            and since <= round.weights_block < block
             for done in played.values()
             for round in done
         )
         epochs.append(Epoch(block, incentive, from_answers))
-        before = block
     return epochs
 
 
@@ -176,8 +194,12 @@ def _gist(round: Round) -> str:
     weights = (
         "no weights set"
         if not round.weights_set
+        else f"weights committed in block {round.commit_block}"
+        if round.is_waiting
         else "weights set and read back"
         if round.weights_read_back
         else "weights set, NOT read back as meant"
     )
+    if not round.questions:
+        return f"nobody asked; {weights}"
     return f"{answered} of {len(round.questions)} answered, {good} well; {weights}"

@@ -11,32 +11,17 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from subnet.errors import SubnetError
+from subnet.errors import ProcessDied
 
 GRACE_S = 3.5
 """Time to end after SIGTERM; the whole stop is promised within five seconds."""
 TAIL_LINES = 5
 
 _WARDEN = 'trap "" TERM INT HUP; read -r _; kill -TERM 0; sleep 4; kill -KILL 0'
-
-
-@dataclass(eq=False)
-class ProcessDied(SubnetError):
-    """A process of the run ended before the run did."""
-
-    name: str
-    code: int
-    log: Path
-    tail: str
-
-    def __str__(self) -> str:
-        how = f"by signal {-self.code}" if self.code < 0 else f"with exit code {self.code}"
-        return f"{self.name} ended {how}; its log {self.log} ends: {self.tail or '(empty)'}"
 
 
 class Processes:
@@ -46,6 +31,7 @@ class Processes:
         """`logs` is the folder for one log file a process; it must exist."""
         self._logs = logs
         self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._started = asyncio.Event()
         self._warden: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -82,21 +68,36 @@ class Processes:
                 stderr=asyncio.subprocess.STDOUT,
                 process_group=self._warden.pid,
             )
+        self._started.set()
 
-    async def watch(self, *names: str) -> None:
-        """Wait until one of `names` (or of all) ends, and raise ProcessDied; never returns."""
-        watched = names or tuple(self._running)
-        endings = {
-            asyncio.create_task(self._running[name].wait(), name=name): name for name in watched
-        }
+    async def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
+        """End one process by a signal, SIGKILL if that does not help; it is watched no more."""
+        process = self._running.pop(name)
+        if process.returncode is None:
+            process.send_signal(number)
         try:
-            done, _ = await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for ending in endings:
-                ending.cancel()
-        ending = min(done, key=lambda task: list(watched).index(endings[task]))
-        name = endings[ending]
-        raise ProcessDied(name, ending.result(), self.log(name), self._tail(name))
+            async with asyncio.timeout(GRACE_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def watch(self) -> None:
+        """Wait until a process ends that we did not end, and raise ProcessDied; never returns."""
+        while True:
+            self._started.clear()
+            started = asyncio.create_task(self._started.wait())
+            endings = {
+                asyncio.create_task(process.wait()): name for name, process in self._running.items()
+            }
+            try:
+                await asyncio.wait({started, *endings}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (started, *endings):
+                    task.cancel()
+            for name, process in self._running.items():
+                if process.returncode is not None:
+                    raise ProcessDied(name, process.returncode, self.log(name), self._tail(name))
 
     async def stop(self) -> None:
         """End all: SIGTERM to the group, then SIGKILL to whatever is left of it."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,13 +21,25 @@ from typing import Any, TypeVar
 from chain.client import Chain, Metagraph, alpha_supply, issuance
 from chain.errors import ChainAway, ChainError
 from subnet.cli.demo import report
-from subnet.cli.demo.cast import GUEST, MINERS, Cast, Player, assemble, write_wallets
+from subnet.cli.demo.cast import (
+    COPIER,
+    GUEST,
+    HONEST,
+    MINERS,
+    NEWCOMER,
+    Cast,
+    Player,
+    assemble,
+    write_wallets,
+)
 from subnet.cli.demo.founding import Founding
 from subnet.cli.demo.game import Game
+from subnet.cli.demo.mainnet import BURN, Director
 from subnet.cli.demo.processes import Processes
 from subnet.cli.demo.rounds import Round
 from subnet.cli.demo.view import View
 from subnet.errors import InvalidSetting, PortTaken
+from subnet.race import race
 
 BLOCK_TIME_S = 0.25
 CHAIN_START_S = 60.0
@@ -48,6 +61,8 @@ class Options:
     port: int
     wandb: str
     guest: tuple[str, ...] | None
+    mainnet: bool = False
+    """Whether the chain keeps mainnet's rules; else it spares the waits."""
     miners: tuple[str, ...] = MINERS
     """Kinds, one a miner; other casts than the demo's are for tests of fairness."""
 
@@ -57,21 +72,31 @@ async def run(options: Options, view: View, started: float) -> dict[str, Any]:
 
     Raises ProcessDied when a process ends too early, and the errors of the chain.
     """
-    cast = assemble(options.seed, guest=options.guest is not None, miners=options.miners)
+    cast = assemble(
+        options.seed,
+        guest=options.guest is not None,
+        miners=options.miners,
+        mainnet=options.mainnet,
+    )
     write_wallets(cast, options.folder / "wallets")
     url = f"ws://127.0.0.1:{options.port}"
     view.tell(f"seed {options.seed}; chain {url}; logs in {options.folder / 'logs'}")
 
     async with Processes(options.folder / "logs") as processes:
+        preset = "mainnet" if options.mainnet else "devnet"
         await processes.start(
             "chain",
-            _subnet("devnet", "--port", str(options.port), "--block-time", str(BLOCK_TIME_S)),
+            _subnet(
+                "devnet",
+                *("--port", str(options.port), "--block-time", str(BLOCK_TIME_S)),
+                *("--preset", preset),
+            ),
             _environment(options.folder, "chain"),
             options.folder / "chain",
         )
         async with _connected(url, processes) as chain:
             first_block = await _guarded(_first_block(chain), processes)
-            founding = Founding(chain, cast, view.tell)
+            founding = Founding(chain, cast, view.tell, mainnet=options.mainnet)
             netuid, start = await _guarded(
                 _found(founding, chain, cast, processes, options, url), processes
             )
@@ -79,13 +104,51 @@ async def run(options: Options, view: View, started: float) -> dict[str, Any]:
                 player.name: options.folder / player.name / "state" / "journal.jsonl"
                 for player in cast.of("validator")
             }
-            game = Game(chain, cast, journals, start, view)
+            game = Game(chain, cast, journals, start, view, hidden=options.mainnet)
+            director = None
+            if options.mainnet:
+                director = Director(
+                    chain,
+                    netuid,
+                    cast,
+                    processes,
+                    journals,
+                    start=partial(_start, processes, options, netuid, url),
+                    http=f"http://127.0.0.1:{options.port}",
+                    tell=view.tell,
+                )
             with view.showing():
-                await _guarded(game.play(options.epochs), processes)
+                await _guarded(_play(game, options.epochs, director), processes)
             facts = await _guarded(
-                _facts(chain, netuid, cast, game, started, first_block), processes
+                _facts(chain, netuid, cast, game, director, started, first_block), processes
             )
     return report.compose(facts)
+
+
+async def _play(game: Game, epochs: int, director: Director | None) -> None:
+    """Follow the game to its end, while the director, if there is one, lets time pass."""
+    if director is None:
+        await game.play(epochs)
+    else:
+        await race(game.play(epochs), director.direct())
+
+
+async def _start(
+    processes: Processes, options: Options, netuid: int, url: str, player: Player
+) -> None:
+    """Start one player's process."""
+    environment = _environment(options.folder, player.name) | _settings(
+        player, options, netuid, url
+    )
+    folder = options.folder / player.name
+    if player.kind == GUEST and options.guest is not None:
+        environment |= _guest_facts(player, options, netuid, url, environment)
+        command, folder = list(options.guest), Path.cwd()
+    elif player.kind == COPIER:
+        command = [sys.executable, "-m", "subnet.cli.demo.copier"]
+    else:
+        command = _subnet(player.role)
+    await processes.start(player.name, command, environment, folder)
 
 
 async def _found(
@@ -102,17 +165,13 @@ async def _found(
     await founding.seat(netuid)
     # Models take seconds to load: the players start while the validators are being staked.
     for player in cast.players:
-        environment = _environment(options.folder, player.name) | _settings(
-            player, options, netuid, url
-        )
-        if player.kind == GUEST and options.guest is not None:
-            environment |= _guest_facts(player, options, netuid, url, environment)
-            await processes.start(player.name, options.guest, environment, Path.cwd())
-        else:
-            folder = options.folder / player.name
-            await processes.start(player.name, _subnet(player.role), environment, folder)
+        await _start(processes, options, netuid, url, player)
     await founding.stake(netuid)
     await _guarded(_all_published(chain, netuid, cast, founding.tell), processes)
+    if options.mainnet:
+        # The clock runs as it does on mainnet: from the subnet's first block.
+        await founding.fill(netuid)
+        return netuid, await chain.metagraph(netuid)
     block = await founding.set_tempo(netuid)
     return netuid, await chain.metagraph(netuid, block)
 
@@ -138,7 +197,13 @@ async def _all_published(
 
 
 async def _facts(
-    chain: Chain, netuid: int, cast: Cast, game: Game, started: float, first_block: float
+    chain: Chain,
+    netuid: int,
+    cast: Cast,
+    game: Game,
+    director: Director | None,
+    started: float,
+    first_block: float,
 ) -> report.Facts:
     """Everything the report needs, read at one finalized block: that of the last epoch."""
     played = game.played()
@@ -149,7 +214,11 @@ async def _facts(
     after, tao, alpha = await asyncio.gather(
         chain.metagraph(netuid, block), issuance(chain, block), alpha_supply(chain, netuid, block)
     )
-    uids = {player.name: game.seat(player).uid for player in cast.players}
+    uids = {
+        player.name: seat.uid
+        for player in cast.of("validator")
+        if (seat := game.find_seat(player)) is not None
+    }
     return report.Facts(
         genesis=await chain.block_hash(0),
         spec_version=await chain.spec_version(),
@@ -157,7 +226,11 @@ async def _facts(
         before=game.start,
         after=after,
         epochs=epochs,
-        players=cast.players,
+        players=[
+            player
+            for player in cast.everybody
+            if any(m.find(player.hotkey.ss58_address) for m in (game.start, after))
+        ],
         rounds=played,
         read_back={
             player.name: await _count_read_back(
@@ -181,6 +254,8 @@ async def _facts(
                 for name in ("subnetkit", "bittensor", "bittensor-core", "numpy", "xllamacpp")
             },
         },
+        history=game.history,
+        story=None if director is None else director.story,
     )
 
 
@@ -279,6 +354,7 @@ def _settings(player: Player, options: Options, netuid: int, url: str) -> dict[s
             "SUBNET_VALIDATOR_STATE": str(options.folder / player.name / "state"),
             "SUBNET_VALIDATOR_SEED": secret.hexdigest(),
             "SUBNET_VALIDATOR_WANDB": options.wandb,
+            "SUBNET_WEIGHTS_BURN": str(BURN if options.mainnet else 0.0),
         }
     port = free_port(player.host) if player.kind == GUEST else 0
     settings |= {
@@ -287,7 +363,8 @@ def _settings(player: Player, options: Options, netuid: int, url: str) -> dict[s
         "SUBNET_MINER_DRAIN_S": "1",  # all must be gone five seconds after Ctrl-C
     }
     if player.kind != GUEST:
-        settings["SUBNET_MINER_BEHAVIOUR"] = player.kind
+        honest = player.kind == NEWCOMER
+        settings["SUBNET_MINER_BEHAVIOUR"] = HONEST if honest else player.kind
     if player.kind == "downgraded":
         settings["SUBNET_MINER_ALLOW_OTHER_WEIGHTS"] = "true"
     return settings
