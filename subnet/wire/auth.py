@@ -7,11 +7,13 @@ Pure functions: bytes and a clock reading in, facts or an error out. btauth/1 is
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NewType, Protocol
 
 import bittensor_core
 import ed25519_zebra
@@ -30,6 +32,8 @@ MAX_AGE_NS: Final = 10_000_000_000
 """btauth/1: how old a nonce may be."""
 MAX_AHEAD_NS: Final = 2_000_000_000
 """btauth/1: how far a nonce may be ahead of the receiver's clock."""
+HASHED_INLINE: Final = 262_144
+"""Bytes: hashing so many takes a millisecond on a processor without instructions for it."""
 
 VERSION: Final = "X-Bittensor-Version"
 HOTKEY: Final = "X-Bittensor-Hotkey"
@@ -43,9 +47,12 @@ ANSWER_HOTKEY: Final = "X-TW-Resp-Hotkey"
 ANSWER_CRYPTO: Final = "X-TW-Resp-Crypto"
 ANSWER_SIGNATURE: Final = "X-TW-Resp-Signature"
 
-_REQUEST_HEADERS = {name.lower(): name for name in (
-    VERSION, HOTKEY, RECEIVER, NONCE, CRYPTO, SIGNATURE,
-)}  # fmt: skip
+_REQUEST_HEADERS = {
+    spelling: name
+    for name in (VERSION, HOTKEY, RECEIVER, NONCE, CRYPTO, SIGNATURE)
+    for spelling in (name, name.lower())
+}
+_SHORTEST_NAME = min(map(len, _REQUEST_HEADERS))
 _ANSWER_PREFIX = "x-tw-resp-"
 
 SR25519: Final = "sr25519"
@@ -74,6 +81,10 @@ _WEAK_ED25519 = frozenset(
         "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     )
 )
+
+
+Digest = NewType("Digest", str)
+"""The sha256 of a body, lowercase hex, where it stands for the body."""
 
 
 class Signer(Protocol):
@@ -114,8 +125,20 @@ class Claim:
     signature: bytes
 
 
+def digest_of(body: bytes) -> Digest:
+    """The digest of a body."""
+    return Digest(hashlib.sha256(body).hexdigest())
+
+
+async def hash_body(body: bytes) -> Digest:
+    """The digest of a body; of a large one it is made in a thread, while the loop goes on."""
+    if len(body) <= HASHED_INLINE:
+        return digest_of(body)
+    return await asyncio.to_thread(digest_of, body)
+
+
 def sign_request(
-    keypair: Signer, *, method: str, target: str, body: bytes, receiver: str, nonce: int
+    keypair: Signer, *, method: str, target: str, body: bytes | Digest, receiver: str, nonce: int
 ) -> dict[str, str]:
     """Headers that prove `keypair` sends `body` to `receiver`.
 
@@ -150,7 +173,7 @@ def verify_request(
     *,
     method: str,
     target: str,
-    body: bytes,
+    body: bytes | Digest,
     receiver: str,
     now_ns: int,
 ) -> Caller:
@@ -170,7 +193,9 @@ def read_claim(headers: Iterable[tuple[str, str]]) -> Claim:
     """The claim of a request's headers. Lengths come first: base58 is quadratic in them."""
     values: dict[str, str] = {}
     for line, value in headers:
-        name = _REQUEST_HEADERS.get(line.lower())
+        if len(line) < _SHORTEST_NAME:
+            continue
+        name = _REQUEST_HEADERS.get(line) or _REQUEST_HEADERS.get(line.lower())
         if name is not None:
             if name in values:
                 raise MalformedAuth(name, "sent twice")
@@ -180,22 +205,17 @@ def read_claim(headers: Iterable[tuple[str, str]]) -> Claim:
             raise MalformedAuth(name, "missing")
     if values[VERSION] != "1":
         raise MalformedAuth(VERSION, "must be 1")
-    if not _is_address_shaped(values[HOTKEY]):
+    hotkey, nonce, signature = values[HOTKEY], values[NONCE], values[SIGNATURE]
+    if not _is_address_shaped(hotkey):
         raise MalformedAuth(HOTKEY, "must be an ss58 address of 48 characters")
-    if not _NONCE_FORM.fullmatch(values[NONCE]):
+    if not _NONCE_FORM.fullmatch(nonce):
         raise MalformedAuth(NONCE, "must be Unix nanoseconds in decimal")
-    if not _SIGNATURE_FORM.fullmatch(values[SIGNATURE]):
+    if not _SIGNATURE_FORM.fullmatch(signature):
         raise MalformedAuth(SIGNATURE, "must be 0x and 128 hex digits")
     scheme = values.get(CRYPTO, SR25519)
     if scheme not in (SR25519, ED25519):
         raise MalformedAuth(CRYPTO, "must be sr25519 or ed25519")
-    return Claim(
-        scheme=scheme,
-        hotkey=values[HOTKEY],
-        receiver=values.get(RECEIVER),
-        nonce=int(values[NONCE]),
-        signature=bytes.fromhex(values[SIGNATURE][2:]),
-    )
+    return Claim(scheme, hotkey, values.get(RECEIVER), int(nonce), bytes.fromhex(signature[2:]))
 
 
 def check_receiver(claim: Claim, receiver: str) -> None:
@@ -210,7 +230,7 @@ def check_freshness(claim: Claim, now_ns: int) -> None:
         raise StaleRequest(claim.nonce, now_ns)
 
 
-def check_signature(claim: Claim, *, method: str, target: str, body: bytes) -> None:
+def check_signature(claim: Claim, *, method: str, target: str, body: bytes | Digest) -> None:
     """Raise unless the claimed hotkey signed this method, target and body."""
     public_key = find_public_key(claim.hotkey)
     if public_key is None:
@@ -236,7 +256,7 @@ def request_payload(
     scheme: str,
     method: str,
     target: str,
-    body: bytes,
+    body: bytes | Digest,
     nonce: int,
     sender: str,
     receiver: str | None,
@@ -254,7 +274,7 @@ def request_payload(
             scheme,
             method.upper(),
             target,
-            hashlib.sha256(body).hexdigest(),
+            body if isinstance(body, str) else hashlib.sha256(body).hexdigest(),
             str(nonce),
             sender,
             receiver or "-",
@@ -263,9 +283,12 @@ def request_payload(
 
 
 def sign_answer(
-    keypair: Signer, *, nonce: int, sender: str, status: int, body: bytes
+    keypair: Signer, *, nonce: int, sender: str, status: int, body: bytes | Digest
 ) -> dict[str, str]:
-    """Headers that prove `keypair` gives `body` to the request `nonce` of `sender`."""
+    """Headers that prove `keypair` gives `body` to the request `nonce` of `sender`.
+
+    The body of a stream is the digest of its chunks, and its status 200.
+    """
     scheme = _scheme_of(keypair)
     payload = answer_payload(
         scheme=scheme,
@@ -275,11 +298,15 @@ def sign_answer(
         status=status,
         body=body,
     )
-    headers = {
-        ANSWER_VERSION: "1",
-        ANSWER_HOTKEY: keypair.ss58_address,
-        ANSWER_SIGNATURE: "0x" + keypair.sign(payload).hex(),
-    }
+    headers = name_signer(keypair)
+    headers[ANSWER_SIGNATURE] = "0x" + keypair.sign(payload).hex()
+    return headers
+
+
+def name_signer(keypair: Signer) -> dict[str, str]:
+    """The headers of an answer that say who signs it: all that a stream starts with."""
+    headers = {ANSWER_VERSION: "1", ANSWER_HOTKEY: keypair.ss58_address}
+    scheme = _scheme_of(keypair)
     if scheme != SR25519:
         headers[ANSWER_CRYPTO] = scheme
     return headers
@@ -292,7 +319,7 @@ def verify_answer(
     nonce: int,
     sender: str,
     status: int,
-    body: bytes,
+    body: bytes | Digest,
 ) -> None:
     """Raise unless `hotkey` signed this answer to the request `nonce` of `sender`.
 
@@ -329,7 +356,7 @@ def verify_answer(
 
 
 def answer_payload(
-    *, scheme: str, nonce: int, sender: str, responder: str, status: int, body: bytes
+    *, scheme: str, nonce: int, sender: str, responder: str, status: int, body: bytes | Digest
 ) -> bytes:
     """The bytes twresp/1 signs: seven lines, no trailing newline."""
     return "\n".join(
@@ -340,11 +367,12 @@ def answer_payload(
             sender,
             responder,
             str(status),
-            hashlib.sha256(body).hexdigest(),
+            body if isinstance(body, str) else hashlib.sha256(body).hexdigest(),
         )
     ).encode()
 
 
+@functools.lru_cache(maxsize=4096)
 def find_public_key(address: str) -> bytes | None:
     """The 32 bytes behind an ss58 address of prefix 42, or None."""
     if not _is_address_shaped(address):

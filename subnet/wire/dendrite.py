@@ -1,8 +1,8 @@
 """A dendrite: asks many miners at once, and returns one reply for each, in order.
 
-Every request is signed afresh, sent once, never redirected; every answer must be signed by the
-miner asked, for this very request. Answers are first all received and then all judged, so that
-our own verifying does not count as a miner's latency. Knows nothing of scoring or the chain.
+Every request is signed afresh and never redirected; every answer must be signed by the miner
+asked, for this very request. Answers are first all received and then all judged, so that our own
+verifying does not count as a miner's latency. Knows nothing of scoring or the chain.
 """
 
 from __future__ import annotations
@@ -12,64 +12,78 @@ import functools
 import ipaddress
 import json
 import logging
+import ssl
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from types import SimpleNamespace, TracebackType
-from typing import Final, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
-from yarl import URL
 
-from subnet.protocol import Answer, Challenge, Failure, Reply, Target, Timing
+from subnet.protocol import A, Challenge, Failure, K, Message, Reply, Target, Timing, Unverified
 from subnet.wire import codec
-from subnet.wire.auth import Signer, sign_request, verify_answer
-from subnet.wire.errors import AnswerRefused, AnswerUnsigned, MalformedMessage
+from subnet.wire.auth import Digest, Signer, hash_body, sign_request, verify_answer
+from subnet.wire.clock import ClockWatch
+from subnet.wire.connections import Connection, Connections, Response, request_head
+from subnet.wire.errors import (
+    AnswerRefused,
+    AnswerUnsigned,
+    MalformedMessage,
+    NotHttp,
+    StreamBroken,
+)
 from subnet.wire.limits import Limits
 from subnet.wire.nonce import NonceSource
+from subnet.wire.stamps import Patience, Stamps
+from subnet.wire.stream import STATUS, StreamReader
+from subnet.wire.tls import KeyUnusable, WrongKey, pinned_context
 
 logger = logging.getLogger(__name__)
 
-A = TypeVar("A", bound=Answer)
+T = TypeVar("T")
+M = TypeVar("M", bound=Message)
 
-_KEEPALIVE_S: Final = 4.0
-"""Shorter than any common server's (uvicorn closes after 5 s): a request on a connection that the
-other side is closing is lost, and is not sent again."""
+_RETRY_S: Final = 0.1
+"""Before a question is sent again; doubled for each further time."""
+
+_HELD_S: Final = 0.005
+"""For so long answers are judged before other work of the loop gets its turn."""
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
-@dataclass(slots=True)
-class _Stamps:
-    """When things happened to one request, in seconds of one monotonic clock."""
-
-    asked: float
-    written: float | None = None
-    first_byte: float | None = None
-
-    def timing(self) -> Timing:
-        now = time.perf_counter()
-        if self.written is None:
-            return Timing(queued_s=now - self.asked, first_byte_s=None, total_s=0.0)
-        first = self.first_byte
-        return Timing(
-            queued_s=self.written - self.asked,
-            first_byte_s=None if first is None else first - self.written,
-            total_s=now - self.written,
-        )
-
-
 @dataclass(frozen=True, slots=True)
-class _Received:
+class _Question:
+    """What one miner is asked."""
+
+    path: str
+    body: bytes
+    digest: Digest
+    content_type: str
+    timeout_s: float
+    retries: int
+    asked: float
+
+
+@dataclass(slots=True)
+class _Received(Generic[M]):
     """What came over the socket from one miner, not yet judged."""
 
-    nonce: int
-    timing: Timing
+    stamps: Stamps
+    nonce: int = 0
+    sent: int = 0
     failure: Failure | None = None
     detail: str = ""
     status: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    stream: StreamReader | None = None
+    chunks: list[M] = field(default_factory=list)
+
+    def fail(self, failure: Failure, detail: str) -> None:
+        """Nothing that came counts."""
+        self.failure, self.detail = failure, codec.sanitize(detail)
 
 
 class Dendrite:
@@ -93,25 +107,11 @@ class Dendrite:
         self._limits = limits or Limits()
         self._nonces = nonces or NonceSource()
         self._sockets = asyncio.Semaphore(self._limits.sockets)
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
+        self._clock = ClockWatch()
 
     async def __aenter__(self) -> Dendrite:
-        limits = self._limits
-        trace = aiohttp.TraceConfig()
-        trace.on_request_chunk_sent.append(_stamp_written)
-        trace.on_request_end.append(_stamp_first_byte)
-        self._session = aiohttp.ClientSession(
-            # The semaphore counts sockets; a pool limit would queue inside the timeout.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "subnet", "Accept-Encoding": "identity"},
-            auto_decompress=False,
-            max_line_size=limits.head_bytes,
-            max_field_size=limits.head_bytes,
-            max_headers=limits.headers,
-            trace_configs=[trace],
-        )
+        self._connections = Connections(self._limits)
         return self
 
     async def __aexit__(
@@ -120,9 +120,18 @@ class Dendrite:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._connections is not None:
+            self._connections.close()
+            self._connections = None
+            await asyncio.sleep(0)  # for the loop to let go of them
+
+    @property
+    def clock_offset_s(self) -> float | None:
+        """Seconds that the miners' clocks are ahead of ours, in the median; None if few spoke.
+
+        Told in the log when it is much, and never signed with: see `clock`.
+        """
+        return self._clock.offset_s
 
     async def ask(
         self,
@@ -132,131 +141,291 @@ class Dendrite:
         answer_type: type[A],
         *,
         timeout_s: float,
+        retries: int = 0,
     ) -> list[Reply[A]]:
         """One reply for each target, in order; a miner's failure is a reply too.
 
-        `challenges` is one for all, or one for each. `timeout_s` covers a miner's whole answer,
-        connecting included, and starts with its turn at a socket. Raises ValueError for a path
+        `challenges` is one for all, or one for each. `timeout_s` covers all that one miner is
+        given, connecting and retries included, and starts with its turn at a socket. A question
+        that may be answered twice can be sent up to `retries` times more when the connection
+        failed, signed afresh; timing counts from the first time. Raises ValueError for a path
         that cannot be sent or a wrong number of challenges.
         """
+
+        async def read(response: Response, received: _Received[A], target: Target) -> None:
+            await self._read_whole(response, received)
+
+        def judge(received: _Received[A]) -> A:
+            return codec.decode(answer_type, received.body)
+
+        questions = await self._questions(targets, path, challenges, timeout_s, retries)
+        return await self._ask(targets, questions, read, judge)
+
+    async def ask_stream(
+        self,
+        targets: Sequence[Target],
+        path: str,
+        challenges: Challenge | Sequence[Challenge],
+        chunk_type: type[K],
+        *,
+        timeout_s: float,
+        retries: int = 0,
+        on_chunk: Callable[[Unverified[K]], None] | None = None,
+    ) -> list[Reply[tuple[K, ...]]]:
+        """Like `ask`, of miners that stream: an answer is all chunks, once the end was signed.
+
+        `on_chunk` is shown chunks as they come, before anybody has signed for them. It runs in
+        the loop; if it raises, that is logged and it is shown no more. A stream that has begun is
+        never asked for again.
+        """
+        shown = on_chunk
+
+        async def read(response: Response, received: _Received[K], target: Target) -> None:
+            def show(chunk: K) -> None:
+                nonlocal shown
+                if shown is not None:
+                    try:
+                        shown(Unverified(target.uid, len(received.chunks), chunk))
+                    except Exception:
+                        logger.exception("showing a chunk of uid %d failed", target.uid)
+                        shown = None
+                received.chunks.append(chunk)
+
+            if response.status == STATUS:
+                await self._read_stream(response, received, chunk_type, show)
+            else:
+                await self._read_whole(response, received)
+
+        def judge(received: _Received[K]) -> tuple[K, ...]:
+            return tuple(received.chunks)
+
+        questions = await self._questions(targets, path, challenges, timeout_s, retries)
+        return await self._ask(targets, questions, read, judge)
+
+    async def _questions(
+        self,
+        targets: Sequence[Target],
+        path: str,
+        challenges: Challenge | Sequence[Challenge],
+        timeout_s: float,
+        retries: int,
+    ) -> list[_Question]:
         if not path.startswith("/") or not path.isascii() or not path.isprintable():
             raise ValueError(f"path {path!r} must start with / and be percent-encoded")
         if any(char in path for char in " #"):
             raise ValueError(f"path {path!r} must be percent-encoded")
-        if isinstance(challenges, Challenge):
-            bodies = [codec.encode(challenges)] * len(targets)
-        else:
-            bodies = [codec.encode(challenge) for challenge in challenges]
-        if len(bodies) != len(targets):
-            raise ValueError(f"{len(bodies)} challenges for {len(targets)} targets")
-        if self._session is None:
-            raise RuntimeError("ask inside `async with`")
-        session = self._session
+        if retries < 0:
+            raise ValueError("retries must not be negative")
         asked = time.perf_counter()
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._receive(session, target, path, body, timeout_s, asked))
-                for target, body in zip(targets, bodies, strict=True)
-            ]
-        replies = []
-        for target, task in zip(targets, tasks, strict=True):
-            replies.append(self._judge(target, task.result(), answer_type))
-            await asyncio.sleep(0)  # a signature a turn: other work of this loop is not held up
+
+        async def question(challenge: Challenge) -> _Question:
+            body = codec.encode(challenge)
+            form = challenge.form.value
+            return _Question(path, body, await hash_body(body), form, timeout_s, retries, asked)
+
+        if isinstance(challenges, Challenge):
+            return [await question(challenges)] * len(targets)
+        if len(challenges) != len(targets):
+            raise ValueError(f"{len(challenges)} challenges for {len(targets)} targets")
+        return [await question(challenge) for challenge in challenges]
+
+    async def _ask(
+        self,
+        targets: Sequence[Target],
+        questions: Sequence[_Question],
+        read: Callable[[Response, _Received[M], Target], Any],
+        judge: Callable[[_Received[M]], T],
+    ) -> list[Reply[T]]:
+        if self._connections is None:
+            raise RuntimeError("ask inside `async with`")
+        connections = self._connections
+        if len(targets) == 1:
+            received = [await self._receive(connections, targets[0], questions[0], read)]
+        else:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._receive(connections, target, question, read))
+                    for target, question in zip(targets, questions, strict=True)
+                ]
+            received = [task.result() for task in tasks]
+        replies: list[Reply[T]] = []
+        held_since = time.perf_counter()
+        for target, one in zip(targets, received, strict=True):
+            if time.perf_counter() - held_since > _HELD_S:
+                await asyncio.sleep(0)
+                held_since = time.perf_counter()
+            replies.append(await self._judge(target, one, judge))
+        self._clock.tell()
         return replies
 
     async def _receive(
         self,
-        session: aiohttp.ClientSession,
+        connections: Connections,
         target: Target,
-        path: str,
-        body: bytes,
-        timeout_s: float,
-        asked: float,
-    ) -> _Received:
-        """Send one question once and read what comes back. Raises only on cancellation."""
-        stamps = _Stamps(asked)
-        nonce = 0
-
-        def failed(failure: Failure, detail: str, status: int | None = None) -> _Received:
-            return _Received(nonce, stamps.timing(), failure, codec.sanitize(detail), status)
-
+        question: _Question,
+        read: Callable[[Response, _Received[M], Target], Any],
+    ) -> _Received[M]:
+        """Send one question and read what comes back. Raises only on cancellation."""
+        received: _Received[M] = _Received(Stamps(question.asked))
         refused = _find_address_problem(target.host, target.port, self._allow_private)
         if refused is not None:
-            return failed(*refused)
+            received.fail(*refused)
+            return received
+        loop = asyncio.get_running_loop()
         async with self._sockets:
-            nonce = self._nonces.next()
-            url = _url_of(target, path)
+            deadline = loop.time() + question.timeout_s
+            latest = time.perf_counter() + question.timeout_s
+            for turn in range(question.retries + 1):
+                if turn:
+                    pause_s = _RETRY_S * 2 ** (turn - 1)
+                    if received.failure is not Failure.UNREACHABLE:
+                        break
+                    if loop.time() + pause_s >= deadline:
+                        break
+                    await asyncio.sleep(pause_s)
+                    received = _Received(received.stamps, sent=received.sent)
+                await self._send(connections, target, question, read, received, deadline)
+            last_byte = received.stamps.last_byte
+            if last_byte is not None and last_byte > latest:  # read within the grace
+                received.fail(Failure.TIMEOUT, f"no whole answer in {question.timeout_s:g} s")
+            received.stamps.last_byte = last_byte or time.perf_counter()
+        return received
+
+    async def _send(
+        self,
+        connections: Connections,
+        target: Target,
+        question: _Question,
+        read: Callable[[Response, _Received[M], Target], Any],
+        received: _Received[M],
+        deadline: float,
+    ) -> None:
+        """Send the question once, signed afresh, and read until `deadline`."""
+        try:
+            tls = None if target.tls_key is None else pinned_context(target.tls_key)
+        except KeyUnusable as error:
+            received.fail(Failure.TLS, str(error))
+            return
+        place = (target.host, target.port, tls)
+        received.nonce = self._nonces.next()
+        received.sent += 1
+        host = f"[{target.host}]" if ":" in target.host else target.host
+        connection: Connection | None = None
+        try:
             headers = sign_request(
                 self._keypair,
                 method="POST",
-                target=url.raw_path_qs,
-                body=body,
+                target=question.path,
+                body=question.digest,
                 receiver=target.hotkey,
-                nonce=nonce,
+                nonce=received.nonce,
             )
-            headers["Content-Type"] = "application/json"
-            status: int | None = None
-            try:
-                async with (
-                    asyncio.timeout(timeout_s),
-                    session.post(
-                        url,
-                        data=body,
-                        headers=headers,
-                        allow_redirects=False,
-                        trace_request_ctx=stamps,
-                    ) as response,
-                ):
-                    status = response.status
-                    content = await _read_capped(response, self._limits.reply_bytes)
-                    if content is None:
-                        return failed(Failure.OVERSIZE, "the answer is too large", status)
-                    return _Received(
-                        nonce,
-                        stamps.timing(),
-                        status=status,
-                        headers=tuple(response.headers.items()),
-                        body=content,
-                    )
-            except TimeoutError:
-                return failed(Failure.TIMEOUT, f"no whole answer in {timeout_s:g} s", status)
-            except aiohttp.ClientResponseError as error:
-                return failed(Failure.MALFORMED, f"not an HTTP answer: {error.message}")
-            except aiohttp.ClientConnectorError as error:
-                reason = error.os_error.strerror or str(error.os_error)
-                return failed(Failure.UNREACHABLE, reason)
-            except (aiohttp.ClientError, OSError) as error:
-                return failed(Failure.UNREACHABLE, f"{type(error).__name__}: {error}", status)
-            except Exception as error:
-                # One miner's surprise must not lose the replies of all the others.
-                logger.exception("asking uid %d failed", target.uid)
-                return failed(Failure.UNREACHABLE, type(error).__name__, status)
+            headers["Content-Type"] = question.content_type
+            headers["Content-Length"] = str(len(question.body))
+            head = request_head(question.path, f"{host}:{target.port}", headers)
+            async with Patience(deadline):
+                connection = await connections.take(place)
+                response = await connection.ask(head, question.body, received.stamps)
+                received.status = response.status
+                received.headers = response.headers
+                await read(response, received, target)
+        except TimeoutError:
+            received.fail(Failure.TIMEOUT, f"no whole answer in {question.timeout_s:g} s")
+        except MalformedMessage as error:
+            received.fail(Failure.MALFORMED, str(error))
+        except StreamBroken as error:
+            received.fail(Failure.BROKEN_STREAM, str(error))
+        except NotHttp as error:
+            received.fail(Failure.MALFORMED, str(error))
+        except ssl.SSLError as error:
+            detail = str(error) if isinstance(error, WrongKey) else error.reason
+            received.fail(Failure.TLS, f"no TLS with the published key: {detail}")
+        except (aiohttp.ClientError, OSError) as error:
+            begun = received.stream is not None
+            failure = Failure.BROKEN_STREAM if begun else Failure.UNREACHABLE
+            received.fail(
+                failure, getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            )
+        except Exception as error:
+            # One miner's surprise must not lose the replies of all the others.
+            logger.exception("asking uid %d failed", target.uid)
+            received.fail(Failure.UNREACHABLE, type(error).__name__)
+        finally:
+            if connection is not None:
+                connections.give(place, connection)
 
-    def _judge(self, target: Target, received: _Received, answer_type: type[A]) -> Reply[A]:
+    async def _read_whole(self, response: Response, received: _Received[M]) -> None:
+        """Read the body; one that is too large is left, and its connection dropped."""
+        last = received.stamps.first_byte = response.arrival()
+        limit, content = self._limits.reply_bytes, response.content
+        body = content.read_nowait(-1)
+        if not content.is_eof() and len(body) <= limit:
+            parts = bytearray(body)
+            async for chunk in content.iter_any():
+                parts += chunk
+                if len(parts) > limit:
+                    break
+            body = bytes(parts)
+            last = response.arrival()
+        received.stamps.last_byte = last
+        if len(body) > limit:
+            received.fail(Failure.OVERSIZE, "the answer is too large")
+            return
+        received.body = body
+
+    async def _read_stream(
+        self,
+        response: Response,
+        received: _Received[K],
+        chunk_type: type[K],
+        show: Callable[[K], None],
+    ) -> None:
+        """Read chunks until the stream is over; what passes a limit is left where it is."""
+        limits, stamps, loop = self._limits, received.stamps, asyncio.get_running_loop()
+        reader = received.stream = StreamReader()
+        size = 0
+        async with Patience(loop.time() + limits.stream_idle_s) as idle:
+            async for data in response.content.iter_any():
+                arrived = response.arrival()
+                size += len(data)
+                chunks = reader.feed(data)
+                if size > limits.stream_bytes or reader.count > limits.stream_chunks:
+                    received.fail(Failure.OVERSIZE, "the stream is too large")
+                    return
+                for chunk in chunks:
+                    show(codec.decode(chunk_type, chunk))
+                if chunks:
+                    stamps.first_byte = stamps.first_byte or arrived
+                    idle.extend(loop.time() + limits.stream_idle_s)
+        stamps.last_byte = response.arrival()
+
+    async def _judge(
+        self, target: Target, received: _Received[M], judge: Callable[[_Received[M]], T]
+    ) -> Reply[T]:
         """The reply that `received` amounts to."""
-        failure, detail, signed = received.failure, received.detail, False
-        answer: A | None = None
+        failure, detail, signed, code = received.failure, received.detail, False, ""
+        answer: T | None = None
         if failure is None and received.status is not None:
             try:
-                verify_answer(
-                    received.headers,
-                    hotkey=target.hotkey,
-                    nonce=received.nonce,
-                    sender=self._hotkey,
-                    status=received.status,
-                    body=received.body,
-                )
+                await self._check_signature(target, received)
                 signed = True
+            except AnswerUnsigned as error:
+                failure, detail = Failure.UNSIGNED, str(error)
+            except StreamBroken as error:
+                failure, detail = Failure.BROKEN_STREAM, str(error)
             except AnswerRefused as error:
-                unsigned = isinstance(error, AnswerUnsigned)
-                failure = Failure.UNSIGNED if unsigned else Failure.BAD_SIGNATURE
-                detail = str(error)
+                failure, detail = Failure.BAD_SIGNATURE, str(error)
             # What is said before authentication is never signed, and still says why.
             if received.status != 200 and failure is not Failure.BAD_SIGNATURE:
-                failure, detail = Failure.REFUSED, _refusal_of(received)
+                failure = Failure.REFUSED
+                code, detail, offset_s = _read_refusal(received)
+                if offset_s is not None:
+                    self._clock.note(target.hotkey, offset_s)
+        if signed:
+            self._clock.note(target.hotkey, 0.0)
         if failure is None:
             try:
-                answer = codec.decode(answer_type, received.body)
+                answer = judge(received)
             except MalformedMessage as error:
                 failure, detail = Failure.MALFORMED, str(error)
             except Exception as error:
@@ -271,7 +440,29 @@ class Dendrite:
             detail=detail,
             status=received.status,
             signed=signed,
-            timing=received.timing,
+            timing=Timing(*received.stamps.timing()),
+            code=code,
+            body=received.body,
+            asked=received.sent,
+        )
+
+    async def _check_signature(self, target: Target, received: _Received[M]) -> None:
+        """Raise AnswerRefused unless the miner has signed for what came, all of it."""
+        if received.stream is not None:
+            received.stream.check_end(
+                received.headers.items(),
+                hotkey=target.hotkey,
+                nonce=received.nonce,
+                sender=self._hotkey,
+            )
+            return
+        verify_answer(
+            received.headers.items(),
+            hotkey=target.hotkey,
+            nonce=received.nonce,
+            sender=self._hotkey,
+            status=received.status or 0,
+            body=await hash_body(received.body),
         )
 
 
@@ -303,51 +494,19 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     return address.is_global if inner is None else inner.is_global
 
 
-def _url_of(target: Target, path: str) -> URL:
-    host = f"[{target.host}]" if ":" in target.host else target.host
-    # Encoded, so that nothing is quoted anew between signing and sending.
-    return URL(f"http://{host}:{target.port}{path}", encoded=True)
+def _read_refusal(received: _Received[Any]) -> tuple[str, str, float | None]:
+    """A refusing miner's code, its words, and seconds its clock is ahead if it refused for that.
 
-
-async def _read_capped(response: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """The body, or None when it is larger than `limit`; then the connection is dropped."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            response.close()
-            return None
-    return bytes(body)
-
-
-def _refusal_of(received: _Received) -> str:
-    """A refusing miner's own words, cut short and made printable."""
+    All of it is a stranger's: cut short and made printable.
+    """
     try:
         error = json.loads(received.body)
-        words = f"{error['error']}: {error['message']}"
+        code, words = codec.sanitize(error["error"]), f"{error['error']}: {error['message']}"
         clock = error.get("server_time_ns")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        words, clock = "no reason given", None
+        code, words, clock = "", "no reason given", None
+    offset_s = None
     if isinstance(clock, int) and 0 <= clock < 1 << 64:
-        # Many miners naming the same gap mean that the clock here is wrong.
-        words += f" (its clock minus ours: {(clock - received.nonce) / 1e9:+.1f} s)"
-    return codec.sanitize(f"{received.status} {words}")
-
-
-async def _stamp_written(
-    session: aiohttp.ClientSession,
-    context: SimpleNamespace,
-    params: aiohttp.TraceRequestChunkSentParams,
-) -> None:
-    # Head and body leave in one write, right after this.
-    stamps: _Stamps = context.trace_request_ctx
-    stamps.written = time.perf_counter()
-
-
-async def _stamp_first_byte(
-    session: aiohttp.ClientSession,
-    context: SimpleNamespace,
-    params: aiohttp.TraceRequestEndParams,
-) -> None:
-    stamps: _Stamps = context.trace_request_ctx
-    stamps.first_byte = time.perf_counter()
+        offset_s = (clock - received.nonce) / 1e9
+        words += f" (its clock minus ours: {offset_s:+.1f} s)"
+    return code, codec.sanitize(f"{received.status} {words}"), offset_s

@@ -9,8 +9,10 @@
         └── ReplayedRequest          seen before: sign afresh
     AnswerRefused                    an answer that proves nothing: worth nothing
     ├── AnswerUnsigned
-    └── AnswerForged
+    ├── AnswerForged
+    └── StreamBroken                 a stream without the end that vouches for it
     MalformedMessage                 a body that is not the message it should be
+    NotHttp                          an answer that is none of HTTP
 
 Every text here may be shown to a stranger: none repeats a signature, a payload or a value of ours.
 """
@@ -91,6 +93,16 @@ class AnswerForged(AnswerRefused):
 
 
 @dataclass(eq=False)
+class StreamBroken(AnswerRefused):
+    """A stream whose chunks nobody vouches for; `problem` says what is wrong with its end."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+@dataclass(eq=False)
 class MalformedMessage(SubnetError):
     """A body that is not the message expected; `problems` name the fields, never their values."""
 
@@ -98,3 +110,13 @@ class MalformedMessage(SubnetError):
 
     def __str__(self) -> str:
         return "; ".join(self.problems)
+
+
+@dataclass(eq=False)
+class NotHttp(SubnetError):
+    """What came back is no HTTP answer; `problem` says why, in the parser's words."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"not an HTTP answer: {self.problem}"

@@ -1,6 +1,6 @@
-"""How much a stranger may cost: the figures, and the two counters that hold them.
+"""How much a stranger may cost: the figures, and the counters that hold them.
 
-Both counters hold bounded memory whatever the strangers do. Knows nothing of HTTP.
+All counters hold bounded memory whatever the strangers do. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ class Limits:
     reply_bytes: int = MIB
     """Of one answer, read by a dendrite."""
     buffered_bytes: int = 64 * MIB
-    """Of all request bodies being received at once."""
+    """Of all request bodies held at once."""
+    ip_buffered_bytes: int = 16 * MIB
+    """Of those, from one address."""
     head_bytes: int = 16 * KIB
     """Of request line and headers together."""
     headers: int = 64
@@ -38,12 +40,18 @@ class Limits:
     """How long the rest of a refused request's body is read away, so that the refusal arrives."""
     handler_s: float = 120.0
     """For a handler to answer."""
+    write_s: float = 20.0
+    """For a caller to take an answer, or a chunk of one, off our hands."""
     keepalive_s: float = 75.0
     """An idle connection is closed after this."""
     connections: int = 1024
     """Open at once."""
     requests: int = 256
-    """Authenticated and being answered at once."""
+    """Authenticated and being answered at once; further ones wait."""
+    waiting: int = 64
+    """Waiting for their turn; the smallest stake is sent away when a bigger one comes."""
+    waiting_s: float = 10.0
+    """For a turn to come."""
     ip_connections: int = 64
     """Open at once from one address (IPv6: one /64)."""
     ip_rate: float = 50.0
@@ -56,6 +64,16 @@ class Limits:
     """One caller's requests in the long run."""
     hotkey_burst: int = 40
     """One caller's requests at once."""
+    hotkey_streams: int = 4
+    """One caller's streams being answered at once."""
+    stream_s: float = 120.0
+    """From the first chunk of a stream to its end."""
+    stream_idle_s: float = 10.0
+    """Between two chunks of a stream."""
+    stream_bytes: int = 4 * MIB
+    """Of one stream, on the wire."""
+    stream_chunks: int = 8192
+    """Of one stream."""
     sockets: int = 512
     """Miners a dendrite talks to at once; the others wait their turn, on the dendrite's account."""
 
@@ -130,6 +148,37 @@ class Slots:
         else:
             del self._held[key]
         self.taken -= 1
+
+
+class ByteShares:
+    """Bytes held at once: `total` of them, `per_key` for one key."""
+
+    def __init__(self, total: int, per_key: int) -> None:
+        self._total = total
+        self._per_key = per_key
+        self._held: dict[str, int] = {}
+        self.taken = 0
+
+    def take(self, key: str, count: int) -> bool:
+        """Hold `count` more for `key`; False when there is no room. Give them back once."""
+        held = self._held.get(key, 0) + count
+        if held > self._per_key or self.taken + count > self._total:
+            return False
+        if count:
+            self._held[key] = held
+            self.taken += count
+        return True
+
+    def give(self, key: str, count: int) -> None:
+        """Let go of `count` bytes of `key`."""
+        if not count:
+            return
+        held = self._held[key] - count
+        if held:
+            self._held[key] = held
+        else:
+            del self._held[key]
+        self.taken -= count
 
 
 def address_key(host: str) -> str:

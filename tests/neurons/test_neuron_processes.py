@@ -30,6 +30,7 @@ from subnet.definition import MinerOptions, Subnet
 from subnet.protocol import Answer, Challenge, Reply, Task
 from subnet.wire.dendrite import Dendrite
 from validators import journal
+from validators.commits import Commits
 from validators.journal import Journal
 from validators.ledger import Ledger
 from validators.loop import (
@@ -297,6 +298,7 @@ async def bench_of(world: World, who: Player, chain: Chain, netuid: int) -> Asyn
                 subnet=subnet,
                 vault=Vault(subnet, seed=b"s", asked=ledger.was_asked),
                 ledger=ledger,
+                commits=Commits(world.folder / "commits.json"),
                 journal=book,
                 sinks=Sinks(),
                 seed=b"s",

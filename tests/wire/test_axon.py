@@ -8,9 +8,11 @@ import logging
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import aiohttp
+import bittensor_core
 import pytest
 from bittensor import http_auth
 from yarl import URL
@@ -220,6 +222,47 @@ async def test_the_target_is_signed_as_it_travels() -> None:
             assert (await send(served, lines, BODY, target=target)).status == 200
 
 
+async def test_the_one_who_writes_the_same_json_otherwise_is_refused() -> None:
+    """What is signed are bytes: nothing is parsed and written again before they are checked."""
+    body = b'{"text":"\\u0068i"}'
+    async with serving(clock=FakeClock()) as served:
+        for same in (b'{"text":"hi"}', b'{"text": "hi"}', b'{"text":"\\u0068\\u0069"}'):
+            heard = await send(served, signed(body), same)
+            assert (heard.status, heard.error) == (401, "bad_signature")
+        assert (await send(served, signed(body), body)).body == BODY
+
+
+async def test_the_replayer_who_waits_for_the_clock_to_be_set_back_is_refused() -> None:
+    clock = FakeClock()
+    async with serving(clock=clock) as served:
+        lines = signed(BODY)
+        assert (await send(served, lines, BODY)).status == 200
+        clock.now += 3600 * SECOND
+        assert (await send(served, signed(BODY, nonce=clock.now), BODY)).status == 200
+        clock.now = NOW
+        heard = await send(served, lines, BODY)
+        assert (heard.status, heard.error) == (401, "replayed")
+
+
+async def test_requests_that_overtake_each_other_are_all_served() -> None:
+    async with serving(clock=FakeClock()) as served:
+        for nonce in (5, 1, 4, 2, 3):
+            heard = await send(served, signed(BODY, nonce=NOW + nonce * SECOND // 10), BODY)
+            assert heard.status == 200
+
+
+@pytest.mark.parametrize("scheme", ["sr25519", "ed25519"])
+async def test_the_holder_of_a_weak_key_is_refused(scheme: str) -> None:
+    """Anybody can sign for it: even where it is let in, its signature is none."""
+    key = bytes(32) if scheme == "sr25519" else b"\x01" + bytes(31)
+    forged = bytes(63) + b"\x80" if scheme == "sr25519" else b"\x01" + bytes(63)
+    lines = replaced(signed(BODY), auth.HOTKEY, bittensor_core.ss58_encode(key, 42))
+    lines = replaced(lines, auth.SIGNATURE, "0x" + forged.hex()) + [(auth.CRYPTO, scheme)]
+    async with serving(policy=AnyPolicy(), clock=FakeClock()) as served:
+        heard = await send(served, lines, BODY)
+        assert (heard.status, heard.error) == (401, "bad_signature")
+
+
 async def test_the_one_who_spells_the_path_otherwise_finds_nothing() -> None:
     async with serving(clock=FakeClock()) as served:
         for target in ("/%65cho", "//echo", "/echo/", "/x/../echo", f"http://{LOOPBACK}/echo"):
@@ -300,6 +343,14 @@ async def test_the_one_who_declares_too_large_a_body_is_refused() -> None:
         assert (heard.status, heard.error, heard.is_signed) == (413, "body_too_large", False)
 
 
+async def test_the_one_who_sends_too_large_a_body_hears_one_refusal() -> None:
+    async with serving(clock=FakeClock(), limits=Limits(body_bytes=1000)) as served:
+        body = b"a" * 200_000
+        heard = await send(served, signed(body), body)
+        assert (heard.status, heard.error) == (413, "body_too_large")
+        assert served.axon.counters.refused == {"body_too_large": 1}
+
+
 async def test_the_one_who_chunks_too_large_a_body_is_refused() -> None:
     async with serving(clock=FakeClock(), limits=Limits(body_bytes=1000)) as served:
         head = request_bytes([*signed(BODY), ("Transfer-Encoding", "chunked")], b"")
@@ -330,15 +381,125 @@ async def test_those_who_fill_the_memory_together_are_refused() -> None:
         body = b"a" * 1000
         reader, writer = await asyncio.open_connection(served.host, served.port)
         writer.write(request_bytes(signed(body), body)[:-1])
-        while not served.axon._buffered:
+        while not served.axon._bytes.taken:
             await asyncio.sleep(0.001)
         heard = await send(served, signed(body, nonce=NOW + 2), body)
         assert (heard.status, heard.error) == (503, "busy")
         writer.close()
-        while served.axon._buffered:
+        while served.axon._bytes.taken:
             await asyncio.sleep(0.001)
         heard = await send(served, signed(BODY, nonce=NOW + 3), BODY)
         assert heard.status == 200
+
+
+async def test_the_one_address_that_fills_the_memory_leaves_room_for_others() -> None:
+    limits = Limits(ip_buffered_bytes=3000, body_bytes=1000)
+    async with serving(clock=FakeClock(), limits=limits) as served:
+        body = b"a" * 1000
+        writers = []
+        for nonce in range(1, 4):
+            _, writer = await asyncio.open_connection(
+                served.host, served.port, local_addr=("127.0.0.66", 0)
+            )
+            writer.write(request_bytes(signed(body, nonce=NOW + nonce), body)[:-1])
+            writers.append(writer)
+        while served.axon._bytes.taken < 2997:
+            await asyncio.sleep(0.001)
+        reader, writer = await asyncio.open_connection(
+            served.host, served.port, local_addr=("127.0.0.66", 0)
+        )
+        writer.write(request_bytes(signed(body, nonce=NOW + 4), body))
+        heard = await hear(reader)
+        assert (heard.status, heard.error, heard.is_signed) == (503, "busy", False)
+        heard = await send(served, signed(BODY, nonce=NOW + 5), BODY)
+        assert heard.status == 200
+        for one in [*writers, writer]:
+            one.close()
+        async with asyncio.timeout(5):
+            while served.axon._bytes.taken:
+                await asyncio.sleep(0.001)
+
+
+async def test_a_body_counts_until_its_answer_is_made() -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def wait(question: Question, caller: Caller) -> Echo:
+        started.set()
+        await release.wait()
+        return Echo(text="")
+
+    async with serving(wait, clock=FakeClock()) as served:
+        asking = asyncio.create_task(send(served, signed(BODY), BODY))
+        await started.wait()
+        assert served.axon._bytes.taken == len(BODY)
+        release.set()
+        assert (await asking).status == 200
+        assert served.axon._bytes.taken == 0
+
+
+async def test_the_one_who_never_reads_its_answer_is_cut_off() -> None:
+    async def much(question: Question, caller: Caller) -> Echo:
+        return Echo(text="a" * 20_000_000)
+
+    async with serving(much, clock=FakeClock(), limits=Limits(write_s=0.2)) as served:
+        _, writer = await asyncio.open_connection(served.host, served.port, limit=1)
+        writer.write(request_bytes(signed(BODY), BODY))
+        async with asyncio.timeout(10):
+            while not served.axon.counters.refused:
+                await asyncio.sleep(0.01)
+            while served.axon._door is not None and served.axon._door.places.taken:
+                await asyncio.sleep(0.01)
+        assert served.axon.counters.refused == {"answer_not_read": 1}
+        writer.close()
+
+
+async def test_many_pipelined_requests_are_answered_in_order() -> None:
+    limits = Limits(ip_burst=1000, hotkey_burst=1000)
+    async with serving(clock=FakeClock(), limits=limits) as served:
+        reader, writer = await asyncio.open_connection(served.host, served.port)
+        for number in range(200):
+            body = Question(text=f"{number} " + "a" * (number * 100)).model_dump_json().encode()
+            data = request_bytes(signed(body, nonce=NOW + 1 + number), body)
+            writer.write(data.replace(b"Connection: close\r\n", b"") if number < 199 else data)
+        async with asyncio.timeout(20):
+            text = await reader.read(-1)
+        writer.close()
+        assert text.count(b"HTTP/1.1 200 OK") == 200
+        texts = [part.split(b" ", 1)[0] for part in text.split(b'{"text":"')[1:]]
+        assert texts == [b"%d" % number for number in range(200)]
+
+
+async def test_the_one_who_pipelines_and_never_reads_is_cut_off() -> None:
+    """Small answers: each fits into the buffers alone, and all of them together do not."""
+
+    async def some(question: Question, caller: Caller) -> Echo:
+        return Echo(text="a" * 50_000)
+
+    limits = Limits(write_s=0.2, ip_burst=10_000, hotkey_burst=10_000)
+    async with serving(some, clock=FakeClock(), limits=limits) as served:
+        _, writer = await asyncio.open_connection(served.host, served.port, limit=1)
+        for nonce in range(1, 1000):
+            data = request_bytes(signed(BODY, nonce=NOW + nonce), BODY)
+            writer.write(data.replace(b"Connection: close\r\n", b""))
+        async with asyncio.timeout(20):
+            while not served.axon.counters.refused:
+                await asyncio.sleep(0.01)
+        assert served.axon.counters.refused == {"answer_not_read": 1}
+        writer.close()
+
+
+async def test_a_stop_does_not_wait_for_those_who_do_not_read() -> None:
+    async def much(question: Question, caller: Caller) -> Echo:
+        return Echo(text="a" * 20_000_000)
+
+    async with serving(much, clock=FakeClock()) as served:
+        _, writer = await asyncio.open_connection(served.host, served.port, limit=1)
+        writer.write(request_bytes(signed(BODY), BODY))
+        async with asyncio.timeout(10):
+            while not served.axon.counters.answered:
+                await asyncio.sleep(0.01)
+            await served.axon.stop(0.1)
+        writer.close()
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /echo HT", b"POST /echo HTTP/1.1\r\nHost: a\r\n"])
@@ -525,7 +686,7 @@ async def test_the_validator_that_asks_too_often_is_told_so_signed() -> None:
     ("limits", "status", "error"),
     [
         (Limits(hotkey_requests=1), 429, "caller_busy"),
-        (Limits(requests=1), 503, "busy"),
+        (Limits(requests=1, waiting_s=0.05), 503, "busy"),
     ],
 )
 async def test_the_validator_that_asks_too_much_at_once_is_told_so_signed(
@@ -612,7 +773,36 @@ async def test_a_handler_that_hangs_is_cut_off_signed() -> None:
         heard = await send(served, signed(BODY), BODY)
         assert (heard.status, heard.error) == (504, "too_slow")
         heard.check_signed()
-        assert served.axon._slots.taken == 0
+        assert served.axon._room.taken == 0
+
+
+async def test_the_handler_that_blocks_holds_nobody_else_up() -> None:
+    """A plain function: slow code that knows nothing of event loops."""
+    started, release = threading.Event(), threading.Event()
+
+    def compute(question: Question, caller: Caller) -> Echo:
+        started.set()
+        assert release.wait(10)
+        return Echo(text=question.text + " of " + caller.hotkey)
+
+    async with serving(clock=FakeClock()) as served:
+        served.axon.handle("/slow", Question, Echo, compute)
+        slow = asyncio.create_task(send(served, signed(BODY, target="/slow"), BODY, target="/slow"))
+        while not started.is_set():
+            await asyncio.sleep(0.001)
+        assert (await send(served, signed(BODY, nonce=NOW + 2), BODY)).status == 200
+        release.set()
+        heard = await slow
+        assert json.loads(heard.body)["text"] == "hi of " + VALIDATOR.ss58_address
+
+
+async def test_an_object_with_an_async_call_is_a_handler() -> None:
+    class Model:
+        async def __call__(self, question: Question, caller: Caller) -> Echo:
+            return Echo(text="called")
+
+    async with serving(Model(), clock=FakeClock()) as served:
+        assert (await send(served, signed(BODY), BODY)).body == b'{"text":"called"}'
 
 
 async def test_a_handlers_own_timeout_is_its_failure_not_the_limit() -> None:
@@ -641,7 +831,7 @@ async def test_the_one_who_hangs_up_frees_the_handler() -> None:
         writer.close()
         async with asyncio.timeout(5):
             await cancelled.wait()
-        assert served.axon._slots.taken == 0
+        assert served.axon._room.taken == 0
 
 
 # The rest of its life

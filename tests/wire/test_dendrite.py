@@ -62,18 +62,22 @@ class Asked:
 Miner = Callable[[Asked, asyncio.StreamWriter], Awaitable[None]]
 
 
+async def read_asked(reader: asyncio.StreamReader) -> Asked:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    first, *lines = head.strip().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    body = await reader.readexactly(int(headers["Content-Length"]))
+    method, target, _ = first.split(" ")
+    return Asked(method, target, headers, body)
+
+
 @asynccontextmanager
 async def mining(miner: Miner) -> AsyncIterator[Target]:
     """A miner of a stranger's making: reads a request, and writes whatever it likes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            first, *lines = head.strip().split("\r\n")
-            headers = dict(line.split(": ", 1) for line in lines)
-            body = await reader.readexactly(int(headers["Content-Length"]))
-            method, target, _ = first.split(" ")
-            await miner(Asked(method, target, headers, body), writer)
+            await miner(await read_asked(reader), writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -183,7 +187,7 @@ async def test_the_target_travels_as_it_is_signed() -> None:
         for path in paths:
             [reply] = await dendrite.ask([target], path, QUESTION, Echo, timeout_s=10)
             assert reply.failure is None
-    assert targets == ["/echo?m=a%20b+c&n=%2f", "/caf%c3%a9/../x//y", "/echo"]
+    assert targets == paths
 
 
 async def test_two_hundred_asks_keep_their_order() -> None:
@@ -463,6 +467,55 @@ async def test_the_miner_that_speaks_no_http_has_answered_nothing() -> None:
         assert (await ask_one(target)).failure is Failure.MALFORMED
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\nZZ\r\nab",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcde",
+        b"Content-Length: 99999999999999999999999\r\n\r\nab",
+        b"Bad Header: 1\r\n\r\n",
+        b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\nab",
+    ],
+)
+@pytest.mark.parametrize("status", [b"200", b"101"])
+async def test_the_miner_with_broken_framing_costs_only_its_own_reply(
+    rest: bytes, status: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def miner(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 " + status + b" X\r\n" + rest)
+
+    async with mining(miner) as target:
+        reply = await ask_one(target, timeout_s=5)
+    assert reply.failure in {
+        Failure.MALFORMED,
+        Failure.UNREACHABLE,
+        Failure.UNSIGNED,
+        Failure.REFUSED,
+    }
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_the_miner_that_never_stops_promising_is_cut_off() -> None:
+    async def miner(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.005)
+
+    async with mining(miner) as target:
+        reply = await ask_one(target, timeout_s=0.3)
+    assert (reply.failure, reply.status) == (Failure.TIMEOUT, None)
+
+
+async def test_a_promise_before_the_answer_is_passed_over() -> None:
+    async def miner(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" + signed_response(asked))
+
+    async with mining(miner) as target:
+        assert (await ask_one(target)).failure is None
+
+
 async def test_the_miner_that_refuses_in_terminal_codes_is_quoted_harmlessly() -> None:
     async def miner(asked: Asked, writer: asyncio.StreamWriter) -> None:
         words = {"error": "\x1b[2J" * 1000, "message": ["\r\nforged log line"]}
@@ -562,11 +615,12 @@ async def test_the_miner_that_publishes_no_address_is_not_dialled(host: str, por
     assert reply.detail.startswith("the published ")  # so it was not tried
 
 
+@pytest.mark.parametrize("hotkey", ["x\r\nHost: y", "x\ny", "\ud800", "é"])
 async def test_the_miner_with_a_hotkey_that_breaks_lines_costs_only_its_own_reply(
-    caplog: pytest.LogCaptureFixture,
+    hotkey: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving() as served, Dendrite(VALIDATOR, allow_private=True) as dendrite:
-        evil = Target(1, "x\r\nHost: y", served.host, served.port)
+        evil = Target(1, hotkey, served.host, served.port)
         replies = await dendrite.ask(
             [evil, served.target(2)], "/echo", QUESTION, Echo, timeout_s=10
         )
