@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
+from miners.health import Durations
 from subnet.definition import Miner, MinerOptions, Subnet
 from subnet.errors import Declined, EngineAway, EngineBusy, EngineRefused, RequestRefused
 from subnet.protocol import Answer, Challenge
@@ -28,12 +30,20 @@ class Desk:
         self._lost = asyncio.Event()
         self.opened = asyncio.Event()
         """Set when the miner was open for the first time."""
+        self.durations = Durations()
+        """Of the answers given."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the miner is open now."""
+        return self._miner is not None
 
     async def answer(self, challenge: Challenge, caller: Caller) -> Answer:
         """The miner's answer; a miner that is busy or away declines, and says so."""
         miner = self._miner
         if miner is None:
             raise Declined("the model is being opened")
+        begun = time.monotonic()
         try:
             answer: Answer = await miner.answer(challenge, caller.hotkey)
         except EngineBusy as error:
@@ -46,6 +56,7 @@ class Desk:
                 self._miner = None
                 self._lost.set()
             raise Declined("the model is being opened") from error
+        self.durations.add(time.monotonic() - begun)
         return answer
 
     async def keep_open(self, subnet: Subnet[Any, Any], options: MinerOptions) -> None:

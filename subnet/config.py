@@ -72,6 +72,10 @@ def _existing(path: Path) -> Path:
     return path
 
 
+CommitCall = Literal["commit_weights", "commit_timelocked_weights"]
+"""By a salted hash, which the validator itself reveals one epoch later; or sealed to a future round
+of the drand beacon, which the chain opens itself if it hears the beacon."""
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
@@ -102,6 +106,8 @@ class WeightsTable(Table):
     """After so many rounds an old score counts half as much as a new one."""
     version_key: Annotated[int, Field(ge=0)] = 0
     """Sent with the weights; the chain refuses a key below the subnet's own."""
+    burn: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of all weight that goes to the owner's seat, whose pay the chain burns."""
 
 
 class HyperparameterTable(Table):
@@ -126,6 +132,22 @@ class MinerTable(Table):
     """IP address to publish on the chain, where it is not `host`."""
     external_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """Port to publish on the chain, where it is not `port`."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processes that check and sign at the port; the model is in one more. More than one need
+    `redis`."""
+    redis: str | None = None
+    """redis:// or unix:// address of a store for nonces and callers' shares, for all processes and
+    hosts that serve this hotkey. Needs the `redis` extra."""
+    tls: bool = False
+    """Serve TLS, and publish the key for validators to pin."""
+    tls_certificate: Annotated[Path, AfterValidator(_existing)] | None = None
+    """PEM file of a certificate with an Ed25519 or P-256 key. Left out, one is made and kept."""
+    tls_key: Annotated[Path, AfterValidator(_existing)] | None = None
+    """PEM file of the certificate's private key, if it is not in the same file."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Port of /healthz, /readyz and /metrics; 0 takes a free one. Left out, there are none."""
+    metrics_host: str = "127.0.0.1"
+    """Address of these pages. They say much about this miner: beyond this machine, guard them."""
     behaviour: str = "honest"
     """Which of the definition's miners to run. All but `honest` are for demos and tests."""
     model_file: Annotated[Path, AfterValidator(_existing)] | None = None
@@ -138,6 +160,18 @@ class MinerTable(Table):
     """If not empty, only these hotkeys are answered (they need permit and stake all the same)."""
     deny: Names = ()
     """These hotkeys are never answered."""
+    requests: Annotated[int, Field(ge=1)] = 16
+    """Questions answered at once; further ones wait, the caller with the biggest stake first."""
+    ip_connections: Annotated[int, Field(ge=1)] = 64
+    """Connections from one address, to each worker; more where a proxy hides the callers'."""
+    ip_rate: Annotated[float, Field(gt=0)] = 50.0
+    """Requests a second from one address, to each worker; four seconds' worth at once."""
+    degraded_s: Annotated[float, Field(gt=0)] = 300.0
+    """From this age on, what is known of the chain is called old; it still decides."""
+    known_only_s: Annotated[float, Field(gt=0)] = 3600.0
+    """From this age on, only callers that have asked before are answered."""
+    closed_s: Annotated[float, Field(gt=0)] = 21600.0
+    """From this age on, nobody is answered."""
     refresh_s: Annotated[float, Field(gt=0)] = 30.0
     """Longest time between two looks at who may call."""
     drain_s: Annotated[float, Field(ge=0)] = 3.0
@@ -157,6 +191,9 @@ class ValidatorTable(Table):
     tasks_per_round: Annotated[int, Field(ge=1)] = 1
     in_flight: Annotated[int, Field(ge=1)] = 2
     """Most questions waiting for an answer at any moment. Miners take up to 4 of one caller."""
+    commit_reveal: CommitCall | None = None
+    """How weights are hidden where the subnet wants it, by the chain's own names of the calls;
+    left out, `ValidatorSettings.commit_call` decides."""
     wandb: Literal["off", "offline", "online"] = "off"
     """Copy the round log to Weights & Biases; needs the `wandb` extra."""
     wait: bool = False
@@ -230,6 +267,17 @@ class Settings(BaseModel):
             raise InvalidSetting("network.netuid", "the settings", "missing; give --netuid N")
         return self.network.netuid
 
+    def own_folder(self, environment: Mapping[str, str] = os.environ) -> Path:
+        """Where a neuron keeps what is its own: one folder per chain, subnet and hotkey name."""
+        base = environment.get("XDG_STATE_HOME") or "~/.local/state"
+        chain = (
+            self.network.chain
+            if self.network.chain in ENDPOINTS
+            else "".join(c if c.isalnum() else "-" for c in self.network.chain)
+        )
+        keys = Path(self.network.wallet) / self.network.hotkey
+        return Path(base).expanduser() / "subnet" / chain / str(self.netuid) / keys
+
 
 class MinerSettings(Settings):
     """Everything one miner process is told."""
@@ -242,18 +290,18 @@ class ValidatorSettings(Settings):
 
     validator: ValidatorTable = ValidatorTable()
 
+    @property
+    def commit_call(self) -> CommitCall:
+        """How weights are hidden. A chain on this machine hears no beacon, unless told to."""
+        return self.validator.commit_reveal or (
+            "commit_weights" if self.network.local else "commit_timelocked_weights"
+        )
+
     def state_folder(self, environment: Mapping[str, str] = os.environ) -> Path:
-        """Where this validator remembers: one folder per chain, subnet and hotkey name."""
+        """Where this validator remembers."""
         if self.validator.state is not None:
             return self.validator.state.expanduser()
-        base = environment.get("XDG_STATE_HOME") or "~/.local/state"
-        chain = (
-            self.network.chain
-            if self.network.chain in ENDPOINTS
-            else "".join(c if c.isalnum() else "-" for c in self.network.chain)
-        )
-        keys = Path(self.network.wallet) / self.network.hotkey
-        return Path(base).expanduser() / "subnet" / chain / str(self.netuid) / keys
+        return self.own_folder(environment)
 
 
 S = TypeVar("S", bound=Settings)

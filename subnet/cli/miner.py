@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +42,19 @@ def miner(
     external_port: Annotated[
         int | None, typer.Option(help="Port to publish, where it is not the port.")
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that check and sign at the port; more than one need --redis."),
+    ] = None,
+    redis: Annotated[
+        str | None, typer.Option(help="redis:// address that all who serve this hotkey share.")
+    ] = None,
+    tls: Annotated[
+        bool | None, typer.Option("--tls", help="Serve TLS, and publish the key to pin.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port on 127.0.0.1 of /healthz, /readyz and /metrics.")
+    ] = None,
     min_stake: Annotated[
         float | None, typer.Option(help="Alpha a caller must have staked.")
     ] = None,
@@ -74,6 +89,10 @@ def miner(
             "port": port,
             "external_host": external_host,
             "external_port": external_port,
+            "workers": workers,
+            "redis": redis,
+            "tls": tls,
+            "metrics_port": metrics_port,
             "min_stake": min_stake,
             "behaviour": behaviour,
             "model_file": model_file,
@@ -81,4 +100,5 @@ def miner(
             "wait": wait,
         },
     }
-    run(serve, MinerSettings, config, flags)
+    worker = (sys.executable, "-m", "subnet.cli.worker")
+    run(functools.partial(serve, worker=worker), MinerSettings, config, flags)

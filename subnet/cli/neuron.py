@@ -58,6 +58,12 @@ class Program(Protocol[S_contra]):
         ...
 
 
+def search_working_folder() -> None:
+    """Find an author's own module, which lies where a console script does not look."""
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+
+
 def run(
     program: Program[S_contra], kind: type[S_contra], config: Path | None, flags: Flags
 ) -> None:
@@ -66,9 +72,7 @@ def run(
     from subnet.config import load
 
     output.log_to_stderr()
-    # An author's own module lies in the working folder, which a console script does not search.
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
+    search_working_folder()
     settings = load(kind, file=config, flags=flags)
 
     async def until_stopped() -> signal.Signals | None:
