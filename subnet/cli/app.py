@@ -28,8 +28,10 @@ class Verb:
 
 VERBS = {
     "chain": Verb("subnet.cli.chain", "Look at a chain: blocks, events, a subnet's seats."),
+    "conformance": Verb("subnet.cli.conformance", "Test any miner's URL against the wire."),
     "demo": Verb("subnet.cli.demo.command", "Run a whole subnet on this machine, and judge it."),
     "devnet": Verb("subnet.cli.devnet", "Run a development chain."),
+    "doctor": Verb("subnet.cli.doctor", "Say what would keep a miner or validator from working."),
     "miner": Verb("subnet.cli.miner", "Run one miner."),
     "model": Verb("subnet.cli.model", "Fetch and find the model file."),
     "validator": Verb("subnet.cli.validator", "Run one validator."),

@@ -29,12 +29,14 @@ Options:
   --help     Show this message and exit.
 
 Commands:
-  chain      Look at a chain: blocks, events, a subnet's seats.
-  demo       Run a whole subnet on this machine, and judge it.
-  devnet     Run a development chain.
-  miner      Run one miner.
-  model      Fetch and find the model file.
-  validator  Run one validator.
+  chain        Look at a chain: blocks, events, a subnet's seats.
+  conformance  Test any miner's URL against the wire.
+  demo         Run a whole subnet on this machine, and judge it.
+  devnet       Run a development chain.
+  doctor       Say what would keep a miner or validator from working.
+  miner        Run one miner.
+  model        Fetch and find the model file.
+  validator    Run one validator.
 """
 
 

@@ -1,0 +1,80 @@
+"""`subnet doctor`: what would keep this miner or validator from working, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import enum
+from typing import Annotated
+
+import typer
+
+from subnet.cli import exits, output
+from subnet.cli.neuron import (
+    Chain,
+    Config,
+    Definition,
+    Hotkey,
+    NetUid,
+    Wallet,
+    WalletPath,
+    search_working_folder,
+)
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class Role(enum.StrEnum):
+    """Who is to work here."""
+
+    MINER = "miner"
+    VALIDATOR = "validator"
+
+
+@app.command()
+def doctor(
+    role: Annotated[Role, typer.Option(help="Who is to work here.")],
+    config: Config = None,
+    network: Chain = None,
+    netuid: NetUid = None,
+    wallet: Wallet = None,
+    hotkey: Hotkey = None,
+    wallet_path: WalletPath = None,
+    definition: Definition = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look at everything a miner or validator needs, with the settings it would have.
+
+    One line each: ok, warn or fail, and what to do. Exit 0 when nothing fails, 1 when something
+    does. Nothing is changed.
+    """
+    from subnet.config import MinerSettings, ValidatorSettings, load
+    from subnet.doctor import State, examine
+
+    search_working_folder()
+    settings = load(
+        MinerSettings if role is Role.MINER else ValidatorSettings,
+        file=config,
+        flags={
+            "network": {
+                "chain": network,
+                "netuid": netuid,
+                "wallet": wallet,
+                "hotkey": hotkey,
+                "wallet_path": wallet_path,
+            },
+            "subnet": {"definition": definition},
+        },
+    )
+    assert isinstance(settings, MinerSettings | ValidatorSettings)
+    _ = settings.netuid  # said before any work
+    checks = asyncio.run(examine(settings))
+    if json:
+        output.data([dataclasses.asdict(check) for check in checks])
+    else:
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            todo = f"; {check.todo}" if check.todo else ""
+            output.result(f"{check.state:<4}  {check.name:<{width}}  {check.found}{todo}")
+    if any(check.state is State.FAIL for check in checks):
+        raise typer.Exit(exits.FAILED)
