@@ -30,6 +30,7 @@ bench: $(MODEL)
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/devnet.py
 	$(BIN)/python benchmarks/wire.py
+	$(BIN)/python benchmarks/flood.py
 	$(BIN)/python benchmarks/seedlock.py
 
 .venv/.installed: pyproject.toml constraints.txt
