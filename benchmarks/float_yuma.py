@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chain.runtime.yuma import EpochInput
+from chain.runtime.yuma import Csr, EpochInput
 
 __all__ = ["FloatInput", "FloatOutput", "epoch"]
 
@@ -49,12 +49,15 @@ class FloatInput:
         stake = np.array([float(raw >> 32) for raw in given.stake])
         permits = np.array(given.validator_permit)
         validators = np.flatnonzero(permits & (stake > 0))
+        line = np.zeros(len(stake), np.int64)
+        line[validators] = np.arange(len(validators))
         matrices = []
-        for rows in (given.weights, given.bonds):
+        for stored in (given.weights, given.bonds):
+            rows = Csr.of(stored)
+            uids = np.repeat(np.arange(len(rows)), np.diff(rows.indptr))
+            voting = np.isin(uids, validators)
             dense = np.zeros((len(validators), len(stake)))
-            for i, uid in enumerate(validators.tolist()):
-                for j, value in rows[uid] if uid < len(rows) else ():
-                    dense[i, j] = value / 65_535
+            dense[line[uids[voting]], rows.uids[voting]] = rows.values[voting] / 65_535
             matrices.append(dense)
         return cls(
             block=given.block,

@@ -49,6 +49,7 @@ class Fixed:
     ONE: int = field(init=False, repr=False)
     MIN: int = field(init=False, repr=False)
     MAX: int = field(init=False, repr=False)
+    _whole: int = field(init=False, repr=False)  # the largest whole number
 
     def __post_init__(self) -> None:
         """Derive the constants of the format."""
@@ -56,10 +57,12 @@ class Fixed:
         object.__setattr__(self, "ONE", 1 << self.frac_bits)
         object.__setattr__(self, "MIN", -(1 << (bits - 1)) if self.signed else 0)
         object.__setattr__(self, "MAX", (1 << (bits - self.signed)) - 1)
+        object.__setattr__(self, "_whole", self.MAX >> self.frac_bits)
 
     def of(self, number: int) -> int:
         """Raw form of a whole number."""
-        return self._saturate(number << self.frac_bits)
+        raw = number << self.frac_bits
+        return raw if self.MIN <= raw <= self.MAX else self._saturate(raw)
 
     def of_float(self, number: float) -> int:
         """Raw form of the nearest value to a finite float literal, ties to even."""
@@ -67,6 +70,9 @@ class Fixed:
 
     def ratio(self, num: int, den: int) -> int:
         """Raw form of a quotient of two whole numbers, 0 when `den` is 0."""
+        if 0 <= num <= self._whole and 0 < den <= self._whole:  # else the format changes them
+            quotient = (num << self.frac_bits) // den
+            return quotient if quotient <= self.MAX else 0
         return self.safe_div(self.of(num), self.of(den))
 
     def convert(self, a: int, source: Fixed) -> int:
@@ -76,7 +82,8 @@ class Fixed:
 
     def add(self, a: int, b: int) -> int:
         """Sum."""
-        return self._saturate(a + b)
+        total = a + b
+        return total if self.MIN <= total <= self.MAX else self._saturate(total)
 
     def sub(self, a: int, b: int) -> int:
         """Difference; an unsigned format stops at 0."""
@@ -84,7 +91,8 @@ class Fixed:
 
     def mul(self, a: int, b: int) -> int:
         """Product, floored toward minus infinity."""
-        return self._saturate((a * b) >> self.frac_bits)
+        product = (a * b) >> self.frac_bits
+        return product if self.MIN <= product <= self.MAX else self._saturate(product)
 
     def div(self, a: int, b: int) -> int:
         """Quotient, truncated toward zero; a zero divisor raises ZeroDivisionError."""
@@ -119,7 +127,8 @@ class Fixed:
 
     def to_u64(self, a: int) -> int:
         """The whole number at or below `a`, clamped to 0..2^64-1."""
-        return min(max(a >> self.frac_bits, 0), U64_MAX)
+        whole = a >> self.frac_bits
+        return whole if 0 <= whole <= U64_MAX else min(max(whole, 0), U64_MAX)
 
     def exp(self, a: int) -> int | None:
         """Natural exponential by the first terms of its series; None on overflow.

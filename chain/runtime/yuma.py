@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from chain.runtime.fixed import I32F32, I64F64, U16_MAX, U64_MAX
 from chain.runtime.yuma_arrays import (
-    LINE_BITS,
     MAX_UIDS,
     ONE,
     Bools,
     Csr,
+    Entries,
     Ints,
-    Table,
-    col_normalized,
+    Layout,
     exp,
     inverse,
+    layout,
     mul,
     ratio,
     ratio_u16,
@@ -33,7 +33,6 @@ from chain.runtime.yuma_arrays import (
 
 __all__ = ["Csr", "EpochInput", "EpochOutput", "Rows", "epoch"]
 
-Uids = NDArray[np.intp]
 Rows = Csr | Sequence[Sequence[tuple[int, int]]]
 
 PER_MILLION = 1_000_000  # the unit of the bonds moving average
@@ -165,54 +164,44 @@ def epoch(given: EpochInput) -> EpochOutput:
         old_permits[given.owner_uid] = new_permits[given.owner_uid] = True
     active_stake = _normalized(np.where(active & old_permits, stake, 0))
 
-    # Weights and bonds, with a line for every uid that stored any.
-    stored_weights, stored_bonds = Csr.of(given.weights), Csr.of(given.bonds)
-    lines = np.flatnonzero(stored_weights.counts(n) + stored_bonds.counts(n))
-    weights, bonds = Table(stored_weights, lines, n), Table(stored_bonds, lines, n)
-    weights.mask(_usable_weights(given, lines, old_permits, last_update))
-    bonds.mask(_lasting_bonds(given))
-    line_stake = active_stake[lines, None]
-    row_sums = np.maximum(weights.values.sum(axis=1, keepdims=True, dtype=np.int64), 1)
+    # Weights that count, their rows normalised. An entry that a mask or the clipping removes is a
+    # 0 from there on: only liquid alpha can tell it from no entry.
+    weights = Entries.of(Csr.of(given.weights), n)
+    weights = weights.where(_usable(given, weights, old_permits, last_update))
+    bonds = Entries.of(Csr.of(given.bonds), n)
+    bonds = bonds.where(_lasting(given, bonds))
+    cells = layout(weights, bonds)
+    weight = cells.spread(weights)
+    weight = ratio_u16(weight, cells.of_rows(np.maximum(cells.row_sums(weight), 1)))
+    stake_of_row = cells.of_rows(active_stake)
 
-    # Consensus and incentive. An entry that a mask or the clipping removes is a 0 from there on:
-    # only liquid alpha can tell it from no entry.
-    electorate = Electorate(active_stake, lines, I32F32.ratio(given.kappa, U16_MAX))
-    consensus, ranks, trust = np.zeros((3, n), np.int64)
-    for cols in weights.blocks():
-        weight = ratio_u16(weights.values[:, cols], row_sums)
-        consensus[cols] = electorate.median(weight)
-        clipped = np.minimum(weight, consensus[cols])
-        ranks[cols] = mul(clipped, line_stake).sum(axis=0)
-        trust[lines] += clipped.sum(axis=1)
-    incentive = _normalized(ranks)
+    # Consensus and incentive.
+    consensus = _consensus(cells, weight, active_stake, I32F32.ratio(given.kappa, U16_MAX))
+    clipped = np.minimum(weight, cells.of_cols(consensus))
+    trust = cells.row_sums(clipped)
+    incentive = _normalized(cells.col_sums(mul(clipped, stake_of_row)))
 
-    # Bonds and dividends.
-    penalty = I32F32.ratio(given.bonds_penalty, U16_MAX)
+    # Bonds follow the weights, as they are, clipped, or in between.
+    followed = _interpolated(weight, clipped, I32F32.ratio(given.bonds_penalty, U16_MAX))
+    old = cells.spread(bonds)
     kept = I32F32.convert(I64F64.ratio(given.bonds_moving_average, PER_MILLION), I64F64)
     liquid = None
-    if given.yuma3 and given.liquid_alpha and consensus.any():
-        liquid = LiquidAlpha(given, weights, bonds, consensus)
-    new_bonds, bonded = np.zeros_like(weights.values), np.zeros(weights.values.shape, np.bool_)
-    earned = np.zeros(n, np.int64)
-    for cols in weights.blocks():
-        weight = ratio_u16(weights.values[:, cols], row_sums)
-        weight = _interpolated(weight, consensus[cols], penalty)
-        old = bonds.values[:, cols]
-        if given.yuma3:
-            held = ratio_u16(old, np.array([U16_MAX]))
-            held = liquid.average(weight, held, cols) if liquid else _average(weight, held, kept)
-            share = col_normalized(held)
+    if given.yuma3:
+        old = ratio_u16(old, np.array([U16_MAX]))
+        if given.liquid_alpha and consensus.any():
+            liquid = LiquidAlpha(given, consensus)
+            new = liquid.average(cells, weight, followed, old, weights, bonds)
         else:
-            delta = col_normalized(mul(weight, line_stake))
-            held = ratio_u16(old, np.maximum(old.sum(axis=0, dtype=np.int64), 1))
-            share = col_normalized(_average(delta, held, kept))
-            held = ratio(share, share.max(axis=0, initial=1))
-        # A line of column shares times incentive is at most the sum of incentive, at most one.
-        earned[lines] += mul(share, incentive[cols]).sum(axis=1)
-        new_bonds[:, cols] = _to_u16(held)
-        bonded[:, cols] = held > 0
+            new = _average(followed, old, kept)
+        share = _col_normalized(cells, new)
+    else:
+        delta = _col_normalized(cells, mul(followed, stake_of_row))
+        old = ratio_u16(old, cells.of_cols(np.maximum(cells.col_sums(old), 1)))
+        share = _col_normalized(cells, _average(delta, old, kept))
+        new = ratio(share, cells.of_cols(np.maximum(cells.col_max(share), 1)))
+    # A row of column shares times incentive is at most the sum of incentive, at most one.
+    earned = cells.row_sums(mul(share, cells.of_cols(incentive)))
     dividends = _normalized(mul(earned, active_stake) if given.yuma3 else earned)
-    bonded &= new_permits[lines, None]
 
     # Emission: incentive and dividends alike are shares of their common sum.
     combined = incentive + dividends
@@ -236,7 +225,11 @@ def epoch(given: EpochInput) -> EpochOutput:
         emission=_emission(combined_share, given.emission),
         server_emission=_emission(server_share, given.emission),
         validator_emission=_emission(validator_share, given.emission),
-        bonds=weights.pack(new_bonds, bonded, as_stored=liquid is not None and liquid.as_stored),
+        bonds=cells.pack(
+            _to_u16(new),
+            (new > 0) & cells.of_rows(new_permits),
+            weights if liquid is not None and liquid.as_stored else None,
+        ),
     )
 
 
@@ -261,77 +254,58 @@ def _largest(stake: Ints, count: int) -> Bools:
     return chosen
 
 
-def _usable_weights(
-    given: EpochInput, lines: Uids, permits: Bools, last_update: NDArray[np.uint64]
+def _usable(
+    given: EpochInput, weights: Entries, permits: Bools, last_update: NDArray[np.uint64]
 ) -> Bools:
     """Mark the weights that count: their setter may vote, their target is still the one meant."""
+    # A row without a permit is never fresh. A target that came in the very block of the commit
+    # counts, one that came in the block of the update does not.
+    fresh = np.where(permits, last_update, np.uint64(0))
+    if given.commit_block is not None:
+        committed = np.array(given.commit_block, np.uint64)
+        fresh = np.minimum(fresh, committed + (committed < np.uint64(U64_MAX)))
     # Uids past the end read as registered at the end of time.
     registered = np.array([*given.block_at_registration, U64_MAX], np.uint64)
-    usable: Bools = last_update[lines, None] > registered
-    usable &= permits[lines, None]
-    if given.commit_block is not None:
-        usable &= np.array(given.commit_block, np.uint64)[lines, None] >= registered
-    itself = np.flatnonzero(lines != (-1 if given.owner_uid is None else given.owner_uid))
-    usable[itself, lines[itself]] = False
+    usable: Bools = fresh[weights.rows] > registered[weights.cols]
+    itself = weights.rows == weights.cols
+    if given.owner_uid is not None:
+        itself &= weights.rows != given.owner_uid
+    usable &= ~itself
     return usable
 
 
-def _lasting_bonds(given: EpochInput) -> Bools:
-    """Mark the columns of uids that were there at the last epoch."""
+def _lasting(given: EpochInput, bonds: Entries) -> Bools:
+    """Mark the bonds to uids that were there at the last epoch."""
     # Uids past the end read as registered at block 0.
     registered = np.array([*given.block_at_registration, 0], np.uint64)
     if given.last_step_block:
         last_epoch = min(given.last_step_block + 1, U64_MAX)
     else:
         last_epoch = max(given.block - given.tempo, 0)
-    lasting: Bools = registered < np.uint64(last_epoch)
+    lasting: Bools = (registered < np.uint64(last_epoch))[bonds.cols]
     return lasting
 
 
-class Electorate:
-    """Active stake as it votes on consensus, that of uids without a line included."""
+def _consensus(cells: Layout, scores: Ints, active_stake: Ints, kappa: int) -> Ints:
+    """Stake-weighted median of each column; who has not scored a uid scored it 0.
 
-    def __init__(self, active_stake: Ints, lines: Uids, kappa: int) -> None:
-        stake = _normalized(active_stake)
-        self._total = int(stake.sum())
-        self._minority = max(self._total - kappa, 0)
-        self._voting = np.flatnonzero(stake[lines])
-        self._stake = stake[lines][self._voting]
-        self._silent = self._total - int(self._stake.sum())
-
-    def median(self, scores: Ints) -> Ints:
-        """Stake-weighted median of each column.
-
-        The runtime bisects; what it finds is the least score such that the stake on it and below
-        exceeds the minority, or the largest score when none does. (A minority below 0 finds the
-        least score, as one of 0 does.) So a column needs a search only if the stake on 0 does not
-        exceed the minority.
-        """
-        median: Ints = np.zeros(scores.shape[1], np.int64)
-        scores = scores[self._voting]
-        # Sums of stake are at most 2^32: exact in float64, which multiplies faster.
-        on_zero = self._total - self._stake.astype(np.float64) @ (scores > 0)
-        contested = np.flatnonzero(on_zero <= self._minority)
-        if not len(self._voting) or not len(contested):
-            return median
-        # One sort of packed keys: 33 bits of score, ONE included, above 15 of line.
-        keys = scores[:, contested].T << LINE_BITS | np.arange(len(scores))
-        keys.sort(axis=1)
-        below = np.cumsum(self._stake[keys & (MAX_UIDS - 1)], axis=1) + self._silent
-        exceeds = below > self._minority
-        exceeds[:, -1] = True
-        found = exceeds.argmax(axis=1)
-        median[contested] = keys[np.arange(len(keys)), found] >> LINE_BITS
-        return median
+    The runtime bisects; what it finds is the least score such that the stake on it and below
+    exceeds the minority, or the largest score when none does. (A minority below 0 finds the least
+    score, as one of 0 does.) So it is 0 where the stake on 0 alone exceeds the minority.
+    """
+    stake = _normalized(active_stake)
+    total = int(stake.sum())
+    on_zero = total - cells.col_sums(cells.of_rows(stake) * (scores > 0))
+    return cells.medians(scores, stake, on_zero, max(total - kappa, 0))
 
 
-def _interpolated(weight: Ints, consensus: Ints, penalty: int) -> Ints:
+def _interpolated(weight: Ints, clipped: Ints, penalty: int) -> Ints:
     """Move weights towards themselves clipped at consensus, by `penalty`."""
     if penalty == 0:
         return weight
     if penalty == ONE:
-        return np.minimum(weight, consensus)
-    excess = np.maximum(weight - consensus, 0).view(np.uint64)
+        return clipped
+    excess = (weight - clipped).view(np.uint64)
     # The runtime adds the floor of a negative product: the step down rounds up. It fits 64 bits,
     # since a penalty below one is at most 65534/65535 and so leaves room for the carry.
     step = (excess * np.uint64(penalty) + np.uint64(ONE - 1)) >> np.uint64(32)
@@ -355,38 +329,47 @@ class LiquidAlpha:
         as_stored: new bonds come in the order of the stored weights, not in that of uids.
     """
 
-    def __init__(self, given: EpochInput, weights: Table, bonds: Table, consensus: Ints) -> None:
+    def __init__(self, given: EpochInput, consensus: Ints) -> None:
         self._consensus = consensus
         self._low = I32F32.ratio(given.alpha_low, U16_MAX)
         self._high = I32F32.ratio(given.alpha_high, U16_MAX)
         self._slope = I32F32.div(I32F32.of(given.alpha_sigmoid_steepness), I32F32.of(-100))
         # Interpolation writes rows anew, in order and without zeros.
         self.as_stored = given.bonds_penalty in (0, U16_MAX)
-        self._listed = weights.listed()
-        if given.bonds_penalty == U16_MAX:
-            self._listed[:, :-1] &= (consensus > 0) | (weights.values == 0)
+        self._clipped = given.bonds_penalty == U16_MAX
 
+    def average(
+        self,
+        cells: Layout,
+        weight: Ints,
+        followed: Ints,
+        held: Ints,
+        weights: Entries,
+        bonds: Entries,
+    ) -> Ints:
+        """alpha * followed + (1 - alpha) * held, where `followed` is `weight` interpolated.
+
+        `weights` and `bonds` are what is stored.
+        """
+        consensus = cells.of_cols(self._consensus)
+        if self.as_stored:
+            listed = cells.marks(weights)
+            if self._clipped:  # clipping drops what is above a consensus of 0
+                listed &= (consensus > 0) | (weight == 0)
+        else:
+            listed = followed > 0
         # The runtime looks up weight and bond for alpha by walking the row with a pointer that
         # stops at the first uid not yet due: after a uid out of order the smaller ones read as 0.
         # The average itself reads every entry.
-        self._unseen_weights = self._unseen_bonds = None
+        seen_weight, seen_bond = followed, held
         if self.as_stored and not weights.is_sorted:
-            self._unseen_weights = weights.out_of_order(self._listed)
+            walked = weights.where(cells.has(listed, weights))
+            seen_weight = np.where(cells.marks(walked.late()), 0, followed)
         if not bonds.is_sorted:
-            self._unseen_bonds = bonds.out_of_order(bonds.listed())
-
-    def average(self, weight: Ints, held: Ints, cols: slice) -> Ints:
-        """alpha * weight + (1 - alpha) * held in the columns `cols`."""
-        seen_weight = _without(weight, self._unseen_weights, cols)
-        seen_bond = _without(held, self._unseen_bonds, cols)
-        above = np.where(
-            seen_weight >= seen_bond, seen_weight - self._consensus[cols], seen_bond - seen_weight
-        )
+            seen_bond = np.where(cells.marks(bonds.late()), 0, held)
+        above = np.where(seen_weight >= seen_bond, seen_weight - consensus, seen_bond - seen_weight)
         alpha = self._alpha(np.maximum(above, 0))
-        average = mul(ONE - alpha, held) + mul(alpha, weight)  # of two proportions: at most one
-        listed = self._listed[:, :-1][:, cols]
-        if not self.as_stored:
-            listed = listed & (weight > 0)
+        average = mul(ONE - alpha, held) + mul(alpha, followed)  # of two proportions: at most one
         average *= listed
         return average
 
@@ -405,8 +388,9 @@ class LiquidAlpha:
         return alpha
 
 
-def _without(values: Ints, hidden: Bools | None, cols: slice) -> Ints:
-    return values if hidden is None else np.where(hidden[:, cols], 0, values)
+def _col_normalized(cells: Layout, values: Ints) -> Ints:
+    """Each column divided by its sum; a column of zeros stays."""
+    return ratio(values, cells.of_cols(np.maximum(cells.col_sums(values), 1)))
 
 
 def _normalized(values: Ints) -> Ints:

@@ -1,4 +1,4 @@
-"""Sparse rows and exact I32F32 arithmetic on whole numpy arrays, for the epoch.
+"""Sparse matrices and exact I32F32 arithmetic on whole numpy arrays, for the epoch.
 
 Raw values live in int64 arrays. Almost all of them are proportions, 0 <= raw <= 2^32, and the
 functions here are exact on that range only; each says what it needs of its operands and why that
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import overload
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,18 @@ from numpy.typing import NDArray
 from chain.runtime import fixed
 
 __all__ = [
-    "LINE_BITS",
     "MAX_UIDS",
     "ONE",
     "Bools",
+    "Cells",
     "Csr",
+    "Entries",
     "Ints",
-    "Table",
-    "col_normalized",
+    "Layout",
+    "Lines",
     "exp",
     "inverse",
+    "layout",
     "mul",
     "ratio",
     "ratio_u16",
@@ -37,6 +39,7 @@ __all__ = [
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Row = tuple[tuple[int, int], ...]
+Numbers = TypeVar("Numbers", Ints, Bools)
 
 FRAC_BITS = 32
 ONE = 1 << FRAC_BITS
@@ -46,13 +49,10 @@ _UNIT = 2.0**-FRAC_BITS
 _JUST_OVER_UNIT = _UNIT * (1 + 2.0**-51)
 _EXP_ONE = np.int64(fixed.exp_safe(ONE))  # a rounded constant, not the series
 
-# 512 KiB of 64-bit values: a few temporaries fit a second-level cache.
-BLOCK_CELLS = 1 << 16
-
-# A sum of 2^15 raw values of a whole u16 each is the largest that fits an I32F32, and a uid must
-# fit 15 bits of a sort key.
-LINE_BITS = 15
-MAX_UIDS = 1 << LINE_BITS
+# A sum of 2^15 raw values of a whole u16 each is the largest that fits an I32F32, and a column, a
+# score and a row have to fit one sort key.
+UID_BITS = 15
+MAX_UIDS = 1 << UID_BITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +78,6 @@ class Csr(Sequence[Row]):
         numbers = chain.from_iterable(chain.from_iterable(rows))
         flat = np.fromiter(numbers, np.uint16, 2 * int(indptr[-1]))
         return cls(indptr, flat[0::2], flat[1::2])
-
-    def counts(self, n: int) -> NDArray[np.int64]:
-        """Length of each row, missing ones up to `n` being empty."""
-        counts = np.zeros(n, np.int64)
-        counts[: len(self)] = np.diff(self.indptr)
-        return counts
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -114,78 +108,289 @@ class Csr(Sequence[Row]):
     __hash__ = None  # type: ignore[assignment]
 
 
-class Table:
-    """Stored rows spread out: a line for each of the uids `lines`, a column for every uid.
+@dataclass(frozen=True)
+class Entries:
+    """Stored rows entry by entry, in stored order: whose, about which uid, and how much.
 
-    `lines` must name every row of `stored` that is not empty. Uids past the end share one more
-    column: nobody reads their values, but in a row they stand between the others.
-
-    Attributes:
-        values: the u16 values, shaped (lines, uids); 0 where there is no entry.
+    Uids past the end all read as `n`: nobody asks for their values, but in a row they stand
+    between the others.
     """
 
-    def __init__(self, stored: Csr, lines: NDArray[np.intp], n: int) -> None:
-        self._lines = lines
-        self._spread = np.zeros((len(lines), n + 1), np.uint16)
-        # Where the entries lie in `_spread`, in stored order.
-        starts = np.arange(len(lines)) * (n + 1)
-        self._cell = np.repeat(starts, stored.counts(n)[lines])
-        self._cell += np.minimum(stored.uids, n)
-        self._spread.ravel()[self._cell] = stored.values
-        self._kept = np.ones((1, n + 1), np.bool_)
-        self.values = self._spread[:, :n]
+    n: int
+    rows: Ints
+    cols: Ints
+    values: Ints
+
+    @classmethod
+    def of(cls, stored: Csr, n: int) -> Entries:
+        """The entries of at most `n` rows."""
+        rows = np.repeat(np.arange(len(stored)), np.diff(stored.indptr))
+        cols = stored.uids.astype(np.int64)
+        return cls(n, rows, np.minimum(cols, n, out=cols), stored.values.astype(np.int64))
+
+    def where(self, keep: Bools) -> Entries:
+        """The entries that `keep` marks."""
+        if keep.all():
+            return self
+        return Entries(self.n, self.rows[keep], self.cols[keep], self.values[keep])
+
+    @cached_property
+    def _place(self) -> Ints:
+        return self.rows * (self.n + 1) + self.cols
 
     @cached_property
     def is_sorted(self) -> bool:
         """Whether every row is in strictly ascending uid order."""
-        return bool((self._cell[1:] > self._cell[:-1]).all())
+        return bool((self._place[1:] > self._place[:-1]).all())
 
-    def mask(self, keep: Bools) -> None:
-        """Remove the entries outside `keep`, which broadcasts to (lines, uids + 1)."""
-        self._kept = keep
-        self._spread *= keep
+    def late(self) -> Entries:
+        """The entries that do not exceed all before them in their row."""
+        late = np.zeros(len(self.rows), np.bool_)
+        if not self.is_sorted:
+            late[1:] = self._place[1:] <= np.maximum.accumulate(self._place)[:-1]
+        return self.where(late)
 
-    def listed(self) -> Bools:
-        """Mark the cells with an entry, explicit zeros included, shaped (lines, uids + 1)."""
-        marks = np.zeros(self._spread.shape, np.bool_)
-        marks.ravel()[self._cell] = True
-        marks &= self._kept
-        return marks
+    def inside(self) -> Entries:
+        """The entries of uids before the end."""
+        return self.where(self.cols < self.n)
 
-    def out_of_order(self, listed: Bools) -> Bools:
-        """Mark the cells, of those `listed`, that do not exceed all listed before in their row.
 
-        `listed` is shaped (lines, uids + 1), the answer (lines, uids).
+class Layout(Protocol):
+    """Those cells of a matrix of `n` rows and columns that may hold something but 0.
+
+    Values of the cells are arrays whose shape is the layout's own; two of them combine cell by
+    cell, and with what `of_rows` and `of_cols` make of one number for each uid.
+    """
+
+    n: int
+
+    def of_rows(self, numbers: Numbers) -> Numbers:
+        """Each cell has the number of its row."""
+
+    def of_cols(self, numbers: Numbers) -> Numbers:
+        """Each cell has the number of its column."""
+
+    def spread(self, entries: Entries) -> Ints:
+        """Each cell has the value of its entry, 0 where it has none."""
+
+    def marks(self, entries: Entries) -> Bools:
+        """Mark the cells that have an entry."""
+
+    def has(self, marks: Bools, entries: Entries) -> Bools:
+        """Which of `entries`, all of uids before the end, stand in a marked cell."""
+
+    def row_sums(self, values: Ints) -> Ints:
+        """The sum of each row."""
+
+    def col_sums(self, values: Ints) -> Ints:
+        """The sum of each column."""
+
+    def col_max(self, values: Ints) -> Ints:
+        """The largest value of each column."""
+
+    def medians(self, scores: Ints, stake: Ints, base: Ints, limit: int) -> Ints:
+        """For each column with base <= limit the least positive score that matters, else 0.
+
+        That is the least such that `base` and the `stake` of the rows with this score and lower
+        positive ones exceed `limit`, or the largest when none does. Rows without stake have none.
         """
-        cell = self._cell[listed.ravel()[self._cell]]
-        late = cell[1:] <= np.maximum.accumulate(cell)[:-1]
-        marks = np.zeros(self._spread.shape, np.bool_)
-        marks.ravel()[cell[1:][late]] = True
+
+    def pack(self, values: Ints, chosen: Bools, order: Entries | None = None) -> Csr:
+        """Pack the `chosen` cells with their u16 `values`: rows in ascending order.
+
+        With `order`, rows are in its order; then every chosen cell must have an entry there.
+        """
+
+
+def layout(weights: Entries, bonds: Entries) -> Layout:
+    """The layout that suits the entries: rows spread out where they fill them, else cell by cell.
+
+    Both give the same results; either is many times slower where the other belongs.
+    """
+    n = weights.n
+    filled = np.zeros(n, np.bool_)
+    filled[weights.rows] = filled[bonds.rows] = True
+    lines = np.flatnonzero(filled)
+    if len(lines) * n <= max(SPREAD * (len(weights.rows) + len(bonds.rows)), FEW_CELLS):
+        return Lines(n, lines)
+    keys = np.concatenate((_keys(weights.inside()), _keys(bonds.inside())))
+    keys.sort()
+    return Cells(n, keys[_run_starts(keys)])
+
+
+SPREAD = 3
+"""Spread rows out when that makes at most so many cells for each entry ..."""
+FEW_CELLS = 1 << 13
+"""... or no more than this in all."""
+
+
+class Lines:
+    """A layout that spreads out the rows `lines`, ascending: values are shaped (lines, n)."""
+
+    def __init__(self, n: int, lines: Ints) -> None:
+        self.n = n
+        self._lines = lines
+        self._start = np.zeros(n, np.int64)  # of a row's line, when there is a column more
+        self._start[lines] = np.arange(len(lines)) * (n + 1)
+
+    def of_rows(self, numbers: Numbers) -> Numbers:
+        of_lines: Numbers = numbers[self._lines, None]
+        return of_lines
+
+    def of_cols(self, numbers: Numbers) -> Numbers:
+        of_every: Numbers = numbers[None, :]
+        return of_every
+
+    def spread(self, entries: Entries) -> Ints:
+        values = np.zeros((len(self._lines), self.n + 1), np.int64)
+        values.ravel()[self._start[entries.rows] + entries.cols] = entries.values
+        return values[:, :-1]
+
+    def marks(self, entries: Entries) -> Bools:
+        marks = np.zeros((len(self._lines), self.n + 1), np.bool_)
+        marks.ravel()[self._start[entries.rows] + entries.cols] = True
         return marks[:, :-1]
 
-    def pack(self, values: NDArray[np.uint16], chosen: Bools, *, as_stored: bool) -> Csr:
-        """Pack the `chosen` cells of `values`, in ascending order or that of the rows stored here.
+    def has(self, marks: Bools, entries: Entries) -> Bools:
+        lines, cols = np.divmod(self._start[entries.rows] + entries.cols, self.n + 1)
+        return marks[lines, cols]
 
-        For the stored order every chosen cell must have an entry.
-        """
-        n = values.shape[1]
-        every_uid = np.arange(n, dtype=np.uint16)
-        cells: tuple[NDArray[np.intp], NDArray[np.intp]] | Bools = chosen
-        if as_stored and not self.is_sorted:
-            line, col = np.divmod(self._cell, n + 1)
-            line, col = line[col < n], col[col < n]
-            keep = chosen[line, col]
-            cells = line[keep], col[keep]
-        counts = np.zeros(n, np.int64)
-        counts[self._lines] = chosen.sum(axis=1)
-        indptr = np.concatenate(([0], np.cumsum(counts)))
-        return Csr(indptr, np.broadcast_to(every_uid, chosen.shape)[cells], values[cells])
+    def row_sums(self, values: Ints) -> Ints:
+        sums = np.zeros(self.n, np.int64)
+        sums[self._lines] = values.sum(axis=1)
+        return sums
 
-    def blocks(self) -> Iterator[slice]:
-        """Cut the columns so that a matrix of 64-bit values of one block stays in the cache."""
-        lines, n = self.values.shape
-        width = max(1, BLOCK_CELLS // max(1, lines))
-        return (slice(start, start + width) for start in range(0, n, width))
+    def col_sums(self, values: Ints) -> Ints:
+        sums: Ints = values.sum(axis=0)
+        return sums
+
+    def col_max(self, values: Ints) -> Ints:
+        largest: Ints = values.max(axis=0, initial=0)
+        return largest
+
+    def medians(self, scores: Ints, stake: Ints, base: Ints, limit: int) -> Ints:
+        median = np.zeros(self.n, np.int64)
+        stake = stake[self._lines]
+        voters = np.flatnonzero(stake)
+        cols = np.flatnonzero(base <= limit)
+        if not len(voters) or not len(cols):
+            return median
+        # Score and voter in one key. Scores of 0 sort first, and their stake is in `base`.
+        keys = scores[np.ix_(voters, cols)].T << UID_BITS | voters
+        keys.sort(axis=1)
+        counted = stake[keys & (MAX_UIDS - 1)]
+        counted[keys < MAX_UIDS] = 0
+        exceeds = np.cumsum(counted, axis=1) + base[cols, None] > limit
+        exceeds[:, -1] = True
+        at = exceeds.argmax(axis=1)
+        median[cols] = keys[np.arange(len(keys)), at] >> UID_BITS
+        return median
+
+    def pack(self, values: Ints, chosen: Bools, order: Entries | None = None) -> Csr:
+        n = self.n
+        if order is None or order.is_sorted:
+            counts = np.zeros(n, np.int64)
+            counts[self._lines] = chosen.sum(axis=1)
+            every_uid = np.broadcast_to(np.arange(n, dtype=np.uint16), chosen.shape)
+            return _csr(counts, every_uid[chosen], values[chosen])
+        kept = order.where(self.has(chosen, order))
+        lines = self._start[kept.rows] // (n + 1)
+        return _csr(np.bincount(kept.rows, minlength=n), kept.cols, values[lines, kept.cols])
+
+
+class Cells:
+    """A layout of single cells, named by `keys`: column and row in one number, ascending."""
+
+    def __init__(self, n: int, keys: Ints) -> None:
+        self.n = n
+        self._keys = keys
+        self._row = keys & (MAX_UIDS - 1)
+        self._col = keys >> UID_BITS
+        self._starts = _run_starts(self._col)
+
+    def of_rows(self, numbers: Numbers) -> Numbers:
+        of_cells: Numbers = numbers[self._row]
+        return of_cells
+
+    def of_cols(self, numbers: Numbers) -> Numbers:
+        of_cells: Numbers = numbers[self._col]
+        return of_cells
+
+    def spread(self, entries: Entries) -> Ints:
+        inside = entries.inside()
+        values = np.zeros(len(self._keys), np.int64)
+        values[np.searchsorted(self._keys, _keys(inside))] = inside.values
+        return values
+
+    def marks(self, entries: Entries) -> Bools:
+        marks = np.zeros(len(self._keys), np.bool_)
+        marks[np.searchsorted(self._keys, _keys(entries.inside()))] = True
+        return marks
+
+    def has(self, marks: Bools, entries: Entries) -> Bools:
+        return marks[np.searchsorted(self._keys, _keys(entries))]
+
+    def row_sums(self, values: Ints) -> Ints:
+        # At most 2^15 values of at most 2^32: exact in the float64 that `bincount` adds.
+        return np.bincount(self._row, values, self.n).astype(np.int64)
+
+    def col_sums(self, values: Ints) -> Ints:
+        return self._by_column(np.add, values)
+
+    def col_max(self, values: Ints) -> Ints:
+        return self._by_column(np.maximum, values)
+
+    def _by_column(self, combine: np.ufunc, values: Ints) -> Ints:
+        result = np.zeros(self.n, np.int64)
+        if len(values):
+            result[self._col[self._starts]] = combine.reduceat(values, self._starts)
+        return result
+
+    def medians(self, scores: Ints, stake: Ints, base: Ints, limit: int) -> Ints:
+        median = np.zeros(self.n, np.int64)
+        voting = (base <= limit)[self._col] & (stake[self._row] > 0) & (scores > 0)
+        cells = np.flatnonzero(voting)
+        if not len(cells):
+            return median
+        # Column, score and voter in one key: 15 bits, 33 (ONE included) and 15.
+        keys = (self._col[cells] << 33 | scores[cells]) << UID_BITS | self._row[cells]
+        keys.sort()
+        cols = keys >> 33 + UID_BITS
+        starts = _run_starts(cols)
+        ends = np.append(starts[1:], len(keys))
+        counted = stake[keys & (MAX_UIDS - 1)]
+        below = np.cumsum(counted)
+        below += np.repeat(base[cols[starts]] + counted[starts] - below[starts], ends - starts)
+        at = starts + np.add.reduceat((below <= limit).astype(np.int64), starts)
+        found = keys[np.minimum(at, ends - 1)] >> UID_BITS
+        median[cols[starts]] = found & ((1 << 33) - 1)
+        return median
+
+    def pack(self, values: Ints, chosen: Bools, order: Entries | None = None) -> Csr:
+        if order is None or order.is_sorted:
+            cells = np.flatnonzero(chosen)
+            by_row = (self._row[cells] << UID_BITS | self._col[cells]) << 16 | values[cells]
+            by_row.sort()
+            rows, cols, values = by_row >> UID_BITS + 16, by_row >> 16, by_row
+        else:
+            cells = np.searchsorted(self._keys, _keys(order))
+            known = chosen[cells]
+            rows, cols, values = order.rows[known], order.cols[known], values[cells[known]]
+        return _csr(np.bincount(rows, minlength=self.n), cols & (MAX_UIDS - 1), values)
+
+
+def _keys(entries: Entries) -> Ints:
+    return entries.cols << UID_BITS | entries.rows
+
+
+def _run_starts(values: Ints) -> Ints:
+    """Where each run of equal values begins."""
+    return np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1]))[: len(values)])
+
+
+def _csr(counts: Ints, uids: NDArray[Any], values: Ints) -> Csr:
+    indptr = np.concatenate(([0], np.cumsum(counts)))
+    return Csr(indptr, uids.astype(np.uint16), values.astype(np.uint16))
 
 
 def mul(x: Ints, y: Ints) -> Ints:
@@ -212,16 +417,11 @@ def ratio(x: Ints, y: Ints) -> Ints:
     return quotient
 
 
-def ratio_u16(x: NDArray[np.uint16], y: Ints) -> Ints:
+def ratio_u16(x: Ints, y: Ints) -> Ints:
     """floor(x * 2^32 / y) for a u16 numerator, 0 <= x <= y and 0 < y < 2^53."""
     # A quotient that is no whole number lies at least 1/y below the next one, and the float is
     # off by at most (x * 2^32 / y) * 2^-53 < 2^-5 / y: the floor is exact.
     return (x / (y * _UNIT)).astype(np.int64)
-
-
-def col_normalized(x: Ints) -> Ints:
-    """Each column divided by its sum; a column of zeros stays."""
-    return ratio(x, np.maximum(x.sum(axis=0), 1))
 
 
 def inverse(x: Ints) -> Ints:

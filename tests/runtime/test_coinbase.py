@@ -44,9 +44,9 @@ def fill(world: Economy, netuid: NetUid, given: Pots) -> None:
     ("issuance", "emission"),
     [
         (0, 10**9),
-        (10_500_000_000_000_000 - 10**7, 10**9),
+        (10_500_000_000_000_000 - 1, 10**9),
         (10_500_000_000_000_000, 5 * 10**8),
-        (15_750_000_000_000_000 - 10**7, 5 * 10**8),
+        (15_750_000_000_000_000 - 1, 5 * 10**8),
         (15_750_000_000_000_000, 25 * 10**7),
         (18_375_000_000_000_000, 125 * 10**6),
         (S - 1, 0),
@@ -122,6 +122,12 @@ def test_root_proportion_does_not_change_the_share() -> None:
     assert coinbase.root_proportion(world.ctx, first) > coinbase.root_proportion(world.ctx, second)
     shared = coinbase.emission_shares(world.ctx, [first, second])
     assert shared == {first: U64F64.ONE // 2, second: U64F64.ONE // 2}
+
+
+def test_shares_are_parts_of_the_sum() -> None:
+    parts = {NetUid(n): U64F64.of(part) for n, part in enumerate((2, 3, 5))}
+    shares = [share / U64F64.ONE for share in coinbase._normalized(parts).values()]
+    assert shares == pytest.approx([0.2, 0.3, 0.5], abs=1e-15)
 
 
 def test_a_subnet_without_emission_leaves_its_share_to_others() -> None:
@@ -563,6 +569,33 @@ def test_the_owners_own_miners_are_not_paid(choice: RecycleOrBurn) -> None:
     assert now == pytest.approx(before + 2 * 10**9 - recycled, abs=2)
     burned = int(alpha_assets.AlphaBurned.get(world.ctx, netuid))
     assert burned == pytest.approx(withheld - recycled, abs=2)
+
+
+def test_what_is_withheld_is_remembered_as_a_share_of_all_incentive() -> None:
+    """Of both mechanisms together: the owner's miner is all of the second, which earns a third."""
+    world, netuid = judged(("cyd", "owner"))
+    ctx = world.ctx
+    s.MechanismCountCurrent.put(ctx, netuid, 2)
+    s.MechanismEmissionSplit.put(ctx, netuid, [43_690, 21_845])
+    first, second = StorageIndex.of(netuid), StorageIndex.of(netuid, 1)
+    s.LastUpdate.put(ctx, second, s.LastUpdate.get(ctx, first))
+    owner, cyd = (s.Uids.get(ctx, netuid, world.hotkey(name)) for name in ("owner", "cyd"))
+    for name in ("ada", "ben"):
+        uid = s.Uids.get(ctx, netuid, world.hotkey(name))
+        s.Weights.put(ctx, first, uid, [(cyd, 65_535)])
+        s.Weights.put(ctx, second, uid, [(owner, 65_535)])
+    gained = paid(world, netuid, pots(server=3 * 10**9, validator=3 * 10**9), "cyd", "owner")
+    assert gained == [2 * 10**9, 0]
+    assert s.MinerBurned.get(ctx, netuid) == U96F32.ratio(10**9, 3 * 10**9)
+    kept = U64F64.sub(U64F64.ONE, U64F64.convert(U96F32.ratio(1, 3), U96F32))
+    other = world.subnet("elsewhere", price=1)
+    s.SubnetMovingPrice.put(ctx, netuid, I96F32.ONE)
+    half = U64F64.ONE // 2
+    cut = U64F64.mul(half, kept)
+    assert coinbase.emission_shares(ctx, [netuid, other]) == {
+        netuid: U64F64.safe_div(cut, cut + half),
+        other: U64F64.safe_div(half, cut + half),
+    }
 
 
 def test_any_hotkey_of_the_owners_coldkey_is_the_owners() -> None:

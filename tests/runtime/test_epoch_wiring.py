@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chain.runtime.fixed import I64F64, U64_MAX
 from chain.runtime.pallets.subtensor import epoch, payout, uids, weights
@@ -219,6 +223,50 @@ def test_emission_is_split_between_mechanisms(
     if split is not None:
         s.MechanismEmissionSplit.put(world.ctx, netuid, split)
     assert epoch.split_emission(world.ctx, netuid, 1001) == parts
+
+
+def splits(count: int) -> st.SearchStrategy[list[int]]:
+    """Any split between at most `count` mechanisms that the chain takes: it sums to 65535."""
+    cuts = st.lists(st.integers(0, 65_535), max_size=count - 1).map(sorted)
+    return cuts.map(lambda at: [b - a for a, b in pairwise([0, *at, 65_535])])
+
+
+@given(data=st.data(), count=st.integers(1, 16), emission=st.integers(0, U64_MAX))
+def test_shares_are_floored_and_the_first_mechanism_has_the_rest(
+    data: st.DataObject, count: int, emission: int
+) -> None:
+    world = Economy()
+    netuid = NetUid(1)
+    s.MechanismCountCurrent.put(world.ctx, netuid, count)
+    even = [emission // count] * count
+    split = data.draw(st.none() | splits(count))
+    if split is not None:
+        s.MechanismEmissionSplit.put(world.ctx, netuid, split)
+        even = [emission * share // 65_535 for share in split] + [0] * (count - len(split))
+    parts = epoch.split_emission(world.ctx, netuid, emission)
+    assert parts[1:] == even[1:]
+    assert sum(parts) == emission
+
+
+def test_each_mechanism_pays_its_miners_from_its_own_share() -> None:
+    """Three units do not divide by 65535: what flooring leaves of them is the first one's."""
+    world, netuid = two_mechanisms()
+    emission = 8 * 65_535 + 3
+    parts = epoch.split_emission(world.ctx, netuid, emission)
+    assert parts == [8 * 49_151 + 3, 8 * 16_384]
+    earned = epoch.run(world.ctx, netuid, emission)
+    miners = [earned[world.hotkey(name)].incentive for name in ("s2", "s3")]
+    # Each is the only miner of its mechanism: half of all its emission, floored.
+    assert miners == [part // 2 for part in parts]
+    by_mechanism = {
+        e.netuid: [int(amount) for amount in e.emissions]
+        for e in world.events
+        if isinstance(e, ev.IncentiveAlphaEmittedToMiners)
+    }
+    first, second = StorageIndex.of(netuid), StorageIndex.of(netuid, 1)
+    assert by_mechanism == {first: [0, 0, miners[0], 0], second: [0, 0, 0, miners[1]]}
+    both = [e.dividend for e in (earned[world.hotkey("v0")], earned[world.hotkey("v1")])]
+    assert both == [parts[0] // 4 + parts[1] // 4] * 2
 
 
 def two_mechanisms() -> tuple[Economy, NetUid]:

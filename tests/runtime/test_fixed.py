@@ -89,6 +89,16 @@ def test_arithmetic_is_exact_then_rounded_then_saturated(fixed: Fixed, data: st.
     assert fixed.round(a) == stored((nearest if x >= 0 else -nearest) * fixed.ONE)
 
 
+@every_format
+@given(data=st.data())
+def test_a_ratio_of_whole_numbers_is_the_quotient_of_their_raw_forms(
+    fixed: Fixed, low: int, high: int, data: st.DataObject
+) -> None:
+    whole = st.integers(-(2**66), 2**130) | st.integers(-3, 3)
+    num, den = data.draw(whole), data.draw(whole)
+    assert fixed.ratio(num, den) == fixed.safe_div(fixed.of(num), fixed.of(den))
+
+
 def test_negative_results_round_as_the_runtime_does() -> None:
     assert I32F32.mul(-1, 1) == -1  # toward minus infinity
     assert I32F32.div(-1, I32F32.of(2)) == 0  # toward zero

@@ -470,6 +470,29 @@ def test_bonds_to_a_newcomer_are_forgotten() -> None:
         assert list(epoch(dataclasses.replace(state, **changes)).bonds[0]) == kept
 
 
+@pytest.mark.parametrize(
+    ("liquid", "kept"), [(False, [(1, 6_553), (2, 58_981)]), (True, [(1, 6_552)])]
+)
+def test_a_bond_without_weight_fades_or_with_liquid_alpha_vanishes(
+    liquid: bool, kept: list[tuple[int, int]]
+) -> None:
+    state = given(
+        [1, 0, 0],
+        [[(1, U16_MAX)]],
+        bonds=[[(2, U16_MAX)]],
+        yuma3=True,
+        liquid_alpha=liquid,
+        alpha_low=6_553,
+        alpha_high=6_553,
+    )
+    assert list(epoch(state).bonds[0]) == kept
+
+
+def test_a_row_of_zeros_stays_one() -> None:
+    output = epoch(given([1, 0], [[(1, 0)]]))
+    assert output.consensus == output.incentive == output.validator_trust == [0, 0]
+
+
 def test_liquid_alpha_stumbles_over_unsorted_bonds() -> None:
     """A uid out of order hides the smaller ones after it from alpha, but not from the average."""
     state = given(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -13,12 +14,16 @@ from chain.runtime import yuma
 from chain.runtime.fixed import I32F32, exp_safe
 from chain.runtime.yuma_arrays import (
     ONE,
+    Cells,
     Csr,
+    Entries,
     Ints,
-    Table,
-    col_normalized,
+    Layout,
+    Lines,
+    _keys,
     exp,
     inverse,
+    layout,
     mul,
     ratio,
     ratio_u16,
@@ -68,7 +73,7 @@ def test_ratio_beside_every_whole_quotient() -> None:
 def test_ratio_u16(pairs: list[tuple[int, int]]) -> None:
     pairs = [(x, max(1, x + extra)) for x, extra in pairs]
     x, y = (array(*side) for side in zip(*pairs, strict=True))
-    assert ratio_u16(x.astype(np.uint16), y).tolist() == [(a << 32) // b for a, b in pairs]
+    assert ratio_u16(x, y).tolist() == [(a << 32) // b for a, b in pairs]
 
 
 @given(st.lists(st.integers(ONE, 2**62), min_size=1))
@@ -97,22 +102,39 @@ MEDIANS: list[tuple[list[float], list[float], float]] = [
 ]
 
 
-def median(scores: list[list[float]], stake: list[float], majority: float) -> list[int]:
+def cells_of(scores: Sequence[Sequence[int]], n: int, kind: str) -> tuple[Layout, Ints]:
+    """The layout of some rows of raw scores, whose values here may exceed a u16, and the scores."""
+    rows, cols = np.indices((len(scores), n)).reshape(2, -1)
+    values = np.array(scores, np.int64).reshape(-1)
+    entries = Entries(n, rows, cols, values).where(values > 0)
+    lines = np.arange(len(scores))
+    cells = Lines(n, lines) if kind == "lines" else Cells(n, np.sort(_keys(entries)))
+    return cells, cells.spread(entries)
+
+
+def median(scores: list[list[float]], stake: list[float], majority: float, kind: str) -> list[int]:
     """Medians of the columns of `scores`, one row for each of `stake`."""
-    n = max(len(scores), 1)
+    n = max(len(scores), len(scores[0]) if scores else 1)
     voters = np.zeros(n, np.int64)
     voters[: len(stake)] = fixed(*stake)
-    electorate = yuma.Electorate(voters, np.arange(len(scores)), I32F32.of_float(majority))
-    rows = np.array([fixed(*row) for row in scores], np.int64).reshape(len(scores), -1)
-    result: list[int] = electorate.median(rows).tolist()
-    return result
+    raw = [[*fixed(*row).tolist(), *[0] * (n - len(row))] for row in scores]
+    cells, values = cells_of(raw, n, kind)
+    found = yuma._consensus(cells, values, voters, I32F32.of_float(majority))
+    medians: list[int] = found[: len(scores[0]) if scores else 1].tolist()
+    return medians
 
 
+layouts = pytest.mark.parametrize("kind", ["lines", "cells"])
+
+
+@layouts
 @pytest.mark.parametrize(("stake", "scores", "expected"), MEDIANS)
-def test_weighted_median(stake: list[float], scores: list[float], expected: float) -> None:
+def test_weighted_median(
+    stake: list[float], scores: list[float], expected: float, kind: str
+) -> None:
     majority = I32F32.of_float(0.51)
-    if scores:
-        assert median([[score] for score in scores], stake, 0.51) == fixed(expected).tolist()
+    found = median([[score] for score in scores], stake, 0.51, kind)
+    assert found == fixed(expected).tolist()
 
     kept = [i for i, share in enumerate(stake) if share > 0]
     u = yuma_oracle.normalize(fixed(*(stake[i] for i in kept)).tolist())
@@ -121,6 +143,7 @@ def test_weighted_median(stake: list[float], scores: list[float], expected: floa
     assert oracle == I32F32.of_float(expected)
 
 
+@layouts
 @pytest.mark.parametrize(
     ("stake", "last_row", "majority", "expected"),
     [
@@ -131,30 +154,36 @@ def test_weighted_median(stake: list[float], scores: list[float], expected: floa
     ],
 )
 def test_weighted_median_columns(
-    stake: list[float], last_row: list[float], majority: float, expected: list[float]
+    stake: list[float], last_row: list[float], majority: float, expected: list[float], kind: str
 ) -> None:
     scores = [[0, 0.1, 0], [0, 0.2, 0.4], [0, 0.3, 0.1], last_row]
-    assert median(scores, stake, majority) == fixed(*expected).tolist()
+    assert median(scores, stake, majority, kind) == fixed(*expected).tolist()
 
 
-def test_stake_without_a_row_votes_for_zero() -> None:
+@layouts
+def test_stake_without_a_row_votes_for_zero(kind: str) -> None:
     stake = fixed(0.5, 0.3, 0.2)
-    for lines, expected in [([0], 0), ([0, 2], 0.7), ([1, 2], 0), ([0, 1, 2], 0.7)]:
-        electorate = yuma.Electorate(stake, np.array(lines), I32F32.of_float(0.6))
-        found = electorate.median(np.tile(fixed(0.7), (len(lines), 1)))
-        assert found.tolist() == fixed(expected).tolist()
+    for voters, expected in [([0], 0), ([0, 2], 0.7), ([1, 2], 0), ([0, 1, 2], 0.7)]:
+        scores = [[int(fixed(0.7)[0]) * (i in voters)] * 3 for i in range(3)]
+        cells, values = cells_of(scores, 3, kind)
+        found = yuma._consensus(cells, values, stake, I32F32.of_float(0.6))
+        assert found.tolist() == fixed(expected).tolist() * 3
 
 
-def test_col_normalized() -> None:
-    matrix = np.array([[0, ONE, 3], [0, ONE, 1]], np.int64)
-    assert col_normalized(matrix).tolist() == [[0, ONE // 2, 3 * ONE // 4], [0, ONE // 2, ONE // 4]]
+@layouts
+def test_normalised_columns(kind: str) -> None:
+    cells, values = cells_of([[0, ONE, 3], [0, ONE, 1]], 3, kind)
+    shares = np.zeros((3, 3), np.int64)
+    rows, cols = cells.of_rows(np.arange(3)), cells.of_cols(np.arange(3))
+    np.add.at(shares, np.broadcast_arrays(rows, cols), yuma._col_normalized(cells, values))
+    assert shares.tolist() == [[0, ONE // 2, 3 * ONE // 4], [0, ONE // 2, ONE // 4], [0, 0, 0]]
 
 
 def test_interpolation_rounds_towards_the_clipped_weight() -> None:
-    weight, consensus = array(0, 10, 10, 10, 10), array(5, 10, 7, 0, 9)
-    assert yuma._interpolated(weight, consensus, 0).tolist() == weight.tolist()
-    assert yuma._interpolated(weight, consensus, ONE).tolist() == [0, 10, 7, 0, 9]
-    assert yuma._interpolated(weight, consensus, ONE // 2).tolist() == [0, 10, 8, 5, 9]
+    weight, clipped = array(0, 10, 10, 10, 10), array(0, 10, 7, 0, 9)
+    assert yuma._interpolated(weight, clipped, 0).tolist() == weight.tolist()
+    assert yuma._interpolated(weight, clipped, ONE).tolist() == [0, 10, 7, 0, 9]
+    assert yuma._interpolated(weight, clipped, ONE // 2).tolist() == [0, 10, 8, 5, 9]
     penalty = I32F32.ratio(65_534, 65_535)
     assert yuma._interpolated(array(ONE), array(0), penalty).tolist() == [ONE - penalty]
 
@@ -167,19 +196,58 @@ def test_largest_prefers_the_higher_uid_on_ties() -> None:
     assert yuma._largest(ten, 10).tolist() == [False] + [True] * 9
 
 
-def test_a_table_keeps_zeros_and_order() -> None:
+@layouts
+def test_a_layout_keeps_zeros_and_order(kind: str) -> None:
     stored = Csr.of([[(2, 0), (1, 9), (7, 4), (0, 3)], [], [(0, 5), (1, 6)]])
-    table = Table(stored, np.array([0, 2]), 3)
-    assert table.values.tolist() == [[3, 9, 0], [5, 6, 0]]
-    assert table.listed().tolist() == [[True, True, True, True], [True, True, False, False]]
-    assert not table.is_sorted
-    assert table.out_of_order(table.listed()).tolist() == [[True, True, False], [False] * 3]
+    entries = Entries.of(stored, 3)
+    assert not entries.is_sorted
+    late = entries.late()
+    assert list(zip(late.rows.tolist(), late.cols.tolist(), strict=True)) == [(0, 1), (0, 0)]
+    gone = entries.where(entries.cols < 2).late()  # without what stood before it, only one is late
+    assert gone.cols.tolist() == [0]
 
-    chosen = table.listed()[:, :3]
-    assert table.pack(table.values, chosen, as_stored=True) == Csr.of(
-        [[(2, 0), (1, 9), (0, 3)], [], [(0, 5), (1, 6)]]
-    )
-    assert table.pack(table.values, chosen, as_stored=False)[0] == ((0, 3), (1, 9), (2, 0))
+    if kind == "lines":
+        cells: Layout = Lines(3, np.array([0, 2]))
+    else:
+        cells = Cells(3, np.sort(_keys(entries.inside())))
+    values, listed = cells.spread(entries), cells.marks(entries)
+    assert sorted(values[listed].tolist()) == [0, 3, 5, 6, 9]
+    assert cells.row_sums(values).tolist() == [12, 0, 11]
+    assert cells.col_sums(values).tolist() == [8, 15, 0]
+    assert cells.col_max(values).tolist() == [5, 9, 0]
+    as_stored = cells.pack(values, listed, entries.inside())
+    assert as_stored == Csr.of([[(2, 0), (1, 9), (0, 3)], [], [(0, 5), (1, 6)]])
+    assert cells.pack(values, listed)[0] == ((0, 3), (1, 9), (2, 0))
+    assert cells.pack(values, values > 5, entries.inside()) == Csr.of([[(1, 9)], [], [(1, 6)]])
 
-    table.mask(np.array([True, True, False, False]))
-    assert table.out_of_order(table.listed()).tolist() == [[True, False, False], [False] * 3]
+
+def test_a_layout_is_chosen_by_how_full_the_rows_are() -> None:
+    none = Entries.of(Csr.of([]), 4096)
+    sparse = Entries.of(Csr.of([[(i, 1)] for i in range(4096)]), 4096)
+    full = Entries.of(Csr.of([[(j, 1) for j in range(4096)]] * 4), 4096)
+    assert isinstance(layout(sparse, none), Cells)
+    assert isinstance(layout(none, full), Lines)
+
+
+# The runtime's own cases of clipping and of the moving average
+
+
+def test_clipping_at_thresholds() -> None:
+    rows = np.array([[0, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]]) * ONE
+    clipped = np.minimum(rows, array(0, 5, 12) * ONE) // ONE  # as an epoch clips at consensus
+    assert clipped.tolist() == [[0, 2, 3], [0, 5, 6], [0, 5, 9], [0, 5, 12]]
+
+
+OLD = [0.1, 0.2, 3, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.10, 0.11, 0.12]
+AVERAGE = [0.19, 0.38, 1, 0.436, 0.545, 0.6539, 0.763, 0.8719, 0.981, 1, 1, 1]
+
+
+def test_the_moving_average_moves_a_tenth() -> None:
+    """In scalars: no epoch has numbers above one, for which alone the arrays are made."""
+    tenth = I32F32.of_float(0.1)
+    for number, (old, expected) in enumerate(zip(OLD, AVERAGE, strict=True), start=1):
+        bought = I32F32.mul(tenth, I32F32.of(number))
+        kept = I32F32.mul(I32F32.sub(ONE, tenth), I32F32.of_float(old))
+        assert min(I32F32.add(bought, kept), ONE) / ONE == pytest.approx(expected, abs=2e-4)
+    average = yuma._average(fixed(1), fixed(0.1), ONE - tenth)
+    assert average[0] / ONE == pytest.approx(0.19, abs=1e-9)

@@ -9,16 +9,19 @@ Paying out is the coinbase's. Voting power is not tracked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING, NamedTuple
 
-from chain.runtime import yuma
 from chain.runtime.fixed import I64F64, U16_MAX, U64_MAX, U64F64, U96F32
 from chain.runtime.frame import Ctx
+from chain.runtime.pallets.subtensor import columns, shares, tempo
 from chain.runtime.pallets.subtensor import events as ev
-from chain.runtime.pallets.subtensor import shares, tempo
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.records import StorageIndex
 from chain.types import AccountId, Alpha, NetUid
+
+if TYPE_CHECKING:
+    from chain.runtime import yuma
 
 ROOT_NETUID = NetUid(0)
 
@@ -55,10 +58,29 @@ def _inherited(ctx: Ctx, hotkey: AccountId, netuid: NetUid, held_on: NetUid) -> 
 
 def stake_weight(ctx: Ctx, netuid: NetUid, hotkey: AccountId) -> int:
     """All stake behind `hotkey` in alpha, I64F64 raw bits."""
-    weight = I64F64.convert(tao_weight(ctx), U96F32)
-    alpha = I64F64.of(inherited_alpha(ctx, hotkey, netuid))
-    tao = I64F64.of(inherited_tao(ctx, hotkey, netuid))
-    return I64F64.add(alpha, I64F64.mul(tao, weight))
+    alpha = inherited_alpha(ctx, hotkey, netuid)
+    return _weighed(alpha, inherited_tao(ctx, hotkey, netuid), tao_weight(ctx))
+
+
+def stake_weights(ctx: Ctx, netuid: NetUid, hotkeys: Sequence[AccountId]) -> list[int]:
+    """The `stake_weight` of each of `hotkeys`."""
+    weight = tao_weight(ctx)
+    own = columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, repeat(netuid))
+    tao = columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, repeat(ROOT_NETUID))
+    children = columns.stored(ctx, s.ChildKeys, hotkeys, repeat(netuid))
+    parents = columns.stored(ctx, s.ParentKeys, hotkeys, repeat(netuid))
+    return [
+        stake_weight(ctx, netuid, hotkeys[i])
+        if children[i] or parents[i]
+        else _weighed(own[i], tao[i], weight)
+        for i in range(len(hotkeys))
+    ]
+
+
+def _weighed(alpha: int, tao: int, weight: int) -> int:
+    """Alpha and, at the TAO `weight` (U96F32), root stake, as I64F64 raw bits."""
+    weighted = I64F64.mul(I64F64.of(tao), I64F64.convert(weight, U96F32)) if tao else 0
+    return I64F64.add(I64F64.of(alpha), weighted)
 
 
 # Mechanisms
@@ -82,12 +104,11 @@ def split_emission(ctx: Ctx, netuid: NetUid, emission: int) -> list[int]:
 
 def is_consistent(ctx: Ctx, netuid: NetUid) -> bool:
     """Whether no hotkey holds two seats; with one that does, an epoch would pay it twice."""
-    keys = [hotkey for _, hotkey in s.Keys.row(ctx, netuid)]
+    keys = [hotkey for hotkey in _hotkeys(ctx, netuid) if hotkey is not None]
     return len(set(keys)) == len(keys)
 
 
-@dataclass(frozen=True)
-class Earned:
+class Earned(NamedTuple):
     """What one hotkey earned in an epoch, in units of the emission shared out."""
 
     incentive: int
@@ -99,42 +120,56 @@ def run(ctx: Ctx, netuid: NetUid, emission: int) -> dict[AccountId, Earned]:
 
     The result is in the order of the hotkeys' bytes.
     """
-    seats = dict(s.Keys.row(ctx, netuid))
-    n = s.SubnetworkN.get(ctx, netuid)
-    hotkeys = [seats.get(uid) for uid in range(n)]
-    stake = [0 if key is None else stake_weight(ctx, netuid, key) for key in hotkeys]
+    from chain.runtime import yuma  # it brings numpy, which no chain needs before an epoch
+
+    seats = Seats.of(ctx, netuid)
     parts = split_emission(ctx, netuid, emission)
     outputs = []
     for mecid, part in enumerate(parts):
         index = StorageIndex.of(netuid, mecid)
-        output = yuma.epoch(_gather(ctx, netuid, index, hotkeys, stake, part))
+        output = yuma.epoch(gather(ctx, netuid, index, seats, part))
         _store_mechanism(ctx, index, output)
         outputs.append(output)
     _store_combined(ctx, netuid, outputs, _mechanism_weights(parts, emission))
 
-    earned = {
-        key: Earned(
-            sum(output.server_emission[uid] for output in outputs),
-            sum(output.validator_emission[uid] for output in outputs),
-        )
-        for uid, key in enumerate(hotkeys)
-        if key is not None
-    }
-    return dict(sorted(earned.items()))
+    incentives = map(sum, zip(*(output.server_emission for output in outputs), strict=True))
+    dividends = map(sum, zip(*(output.validator_emission for output in outputs), strict=True))
+    earned = zip(seats.hotkeys, map(Earned, incentives, dividends), strict=True)
+    return dict(sorted((key, amounts) for key, amounts in earned if key is not None))
 
 
-def _gather(
-    ctx: Ctx,
-    netuid: NetUid,
-    index: StorageIndex,
-    hotkeys: Sequence[AccountId | None],
-    stake: Sequence[int],
-    emission: int,
+class Seats(NamedTuple):
+    """Who sits where, None for a seat that nobody has, and the `stake_weight` of each."""
+
+    hotkeys: list[AccountId | None]
+    stake: list[int]
+
+    @classmethod
+    def of(cls, ctx: Ctx, netuid: NetUid) -> Seats:
+        """The seats of a subnet."""
+        hotkeys = _hotkeys(ctx, netuid)
+        seated = [key for key in hotkeys if key is not None]
+        weights = dict(zip(seated, stake_weights(ctx, netuid, seated), strict=True))
+        return cls(hotkeys, [0 if key is None else weights[key] for key in hotkeys])
+
+
+def _hotkeys(ctx: Ctx, netuid: NetUid) -> list[AccountId | None]:
+    uids = range(s.SubnetworkN.get(ctx, netuid))
+    return columns.accounts(ctx, s.Keys, repeat(netuid), uids)
+
+
+def gather(
+    ctx: Ctx, netuid: NetUid, index: StorageIndex, seats: Seats, emission: int
 ) -> yuma.EpochInput:
+    """What a mechanism of a subnet brings to its epoch, in which it has `emission` to give."""
+    from chain.runtime import yuma
+
+    hotkeys = seats.hotkeys
     n = len(hotkeys)
     owner = s.SubnetOwnerHotkey.find(ctx, netuid)
     owner_uid = None if owner is None else s.Uids.find(ctx, netuid, owner)
     permits = s.ValidatorPermit.get(ctx, netuid)[:n]
+    registered = columns.numbers(ctx, s.BlockAtRegistration, repeat(netuid), range(n))
     low, high = s.AlphaValues.get(ctx, netuid)
     return yuma.EpochInput(
         block=ctx.block,
@@ -142,17 +177,16 @@ def _gather(
         activity_cutoff=tempo.activity_cutoff(ctx, netuid),
         last_update=s.LastUpdate.get(ctx, index)[:n],
         block_at_registration=[
-            0 if key is None else s.BlockAtRegistration.get(ctx, netuid, uid)
-            for uid, key in enumerate(hotkeys)
+            0 if key is None else block for key, block in zip(hotkeys, registered, strict=True)
         ],
         last_step_block=s.LastMechansimStepBlock.get(ctx, netuid),
-        stake=stake,
+        stake=seats.stake,
         stake_threshold=s.StakeThreshold.get(ctx),
         owner_uid=owner_uid,
         validator_permit=[*permits, *[False] * (n - len(permits))],
         max_validators=s.MaxAllowedValidators.get(ctx, netuid),
-        weights=[s.Weights.get(ctx, index, uid) for uid in range(n)],
-        bonds=[s.Bonds.get(ctx, index, uid) for uid in range(n)],
+        weights=columns.matrix(ctx, s.Weights, repeat(index), range(n)),
+        bonds=columns.matrix(ctx, s.Bonds, repeat(index), range(n)),
         kappa=s.Kappa.get(ctx, netuid),
         bonds_penalty=s.BondsPenalty.get(ctx, netuid),
         bonds_moving_average=min(s.BondsMovingAverage.get(ctx, netuid), yuma.PER_MILLION),
@@ -193,8 +227,7 @@ def _commit_blocks(
 def _store_mechanism(ctx: Ctx, index: StorageIndex, output: yuma.EpochOutput) -> None:
     s.Incentive.put(ctx, index, output.incentive)
     # Every uid gets a row: whoever has no permit any more loses its bonds.
-    for uid, row in enumerate(output.bonds):
-        s.Bonds.put(ctx, index, uid, list(row))
+    columns.put_matrix(ctx, s.Bonds, repeat(index), range(len(output.bonds)), rows=output.bonds)
     emissions = [Alpha(emission) for emission in output.server_emission]
     ctx.deposit(ev.IncentiveAlphaEmittedToMiners(index, emissions))
 
@@ -209,17 +242,19 @@ def _mechanism_weights(parts: Sequence[int], emission: int) -> list[int]:
 def _store_combined(
     ctx: Ctx, netuid: NetUid, outputs: Sequence[yuma.EpochOutput], weights: Sequence[int]
 ) -> None:
-    def combined(columns: Iterable[Sequence[int]]) -> list[int]:
+    def combined(mechanisms: Iterable[list[int]]) -> list[int]:
         totals: list[int] = []
-        for column, weight in zip(columns, weights, strict=True):
+        for column, weight in zip(mechanisms, weights, strict=True):
+            if len(weights) == 1:
+                return column  # whose weight is one
             totals = totals or [0] * len(column)
             for uid, number in enumerate(column):
                 part = U64F64.mul(U64F64.of(number), weight)
                 totals[uid] = U64F64.to_int(U64F64.add(U64F64.of(totals[uid]), part))
         return totals
 
-    def any_of(columns: Iterable[Sequence[bool]]) -> list[bool]:
-        return [any(flags) for flags in zip(*columns, strict=True)]
+    def any_of(mechanisms: Iterable[Sequence[bool]]) -> list[bool]:
+        return [any(flags) for flags in zip(*mechanisms, strict=True)]
 
     s.Active.put(ctx, netuid, any_of(o.active for o in outputs))
     s.ValidatorPermit.put(ctx, netuid, any_of(o.validator_permit for o in outputs))

@@ -8,12 +8,13 @@ Rounding leaves crumbs that nobody holds: they stay in `SubnetAlphaOut`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 
 from chain.runtime.fixed import U16_MAX, U64_MAX, U96F32
-from chain.runtime.frame import Ctx
-from chain.runtime.pallets.subtensor import epoch, rootdividends, shares, staking
+from chain.runtime.frame import Ctx, StorageDoubleMap
+from chain.runtime.pallets.subtensor import columns, epoch, rootdividends, shares, staking
 from chain.runtime.pallets.subtensor import events as ev
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.records import RecycleOrBurn
@@ -37,19 +38,14 @@ def distribute(ctx: Ctx, netuid: NetUid, pots: Pots) -> None:
     emission = int(pots.server) + int(pots.validator) + int(pots.root)
     earned = epoch.run(ctx, netuid, emission)
     incentives = {hotkey: e.incentive for hotkey, e in earned.items()}
-
-    dividends: dict[AccountId, int] = {}
-    for hotkey, e in earned.items():
-        for receiver, amount in split_among_parents(ctx, netuid, hotkey, e.dividend):
-            raw = U96F32.of(amount)
-            dividends[receiver] = U96F32.add(dividends.get(receiver, 0), raw)
-    stakes = {
-        hotkey: (
-            int(shares.total(ctx, hotkey, netuid)),
-            int(shares.total(ctx, hotkey, ROOT_NETUID)),
-        )
-        for hotkey in dividends
-    }
+    dividends = _shared_with_parents(
+        ctx, netuid, {hotkey: e.dividend for hotkey, e in earned.items()}
+    )
+    alpha, root = (
+        columns.numbers(ctx, s.TotalHotkeyAlpha, dividends, repeat(on))
+        for on in (netuid, ROOT_NETUID)
+    )
+    stakes = dict(zip(dividends, zip(alpha, root, strict=True), strict=True))
     # Without miners the validators get the whole.
     pot = int(pots.validator) + (0 if any(incentives.values()) else int(pots.server))
     alpha_dividends, root_dividends = split_dividends(
@@ -63,6 +59,22 @@ def distribute(ctx: Ctx, netuid: NetUid, pots: Pots) -> None:
 
 
 # Who draws how much
+
+
+def _shared_with_parents(
+    ctx: Ctx, netuid: NetUid, dividends: Mapping[AccountId, int]
+) -> dict[AccountId, int]:
+    """The dividend of each hotkey, U96F32, once all have given their parents what is theirs."""
+    received: dict[AccountId, int] = {}
+    parents = columns.stored(ctx, s.ParentKeys, dividends, repeat(netuid))
+    for (hotkey, dividend), with_parents in zip(dividends.items(), parents, strict=True):
+        parts = [(hotkey, dividend)]
+        if with_parents is not None:
+            parts = split_among_parents(ctx, netuid, hotkey, dividend)
+        for receiver, amount in parts:
+            raw = U96F32.of(amount)
+            received[receiver] = U96F32.add(received.get(receiver, 0), raw)
+    return received
 
 
 def split_among_parents(
@@ -127,18 +139,23 @@ def split_dividends(
     alpha_parts: dict[AccountId, int] = {}
     root_parts: dict[AccountId, int] = {}
     for hotkey, dividend in sorted(dividends.items()):
-        alpha, root = (U96F32.of(stake) for stake in stakes[hotkey])
-        weighted = U96F32.mul(root, tao_weight)
-        share = U96F32.safe_div(weighted, U96F32.add(alpha, weighted))
-        root_parts[hotkey] = U96F32.mul(dividend, share)
-        alpha_parts[hotkey] = U96F32.sub(dividend, root_parts[hotkey])
+        root_parts[hotkey], alpha_parts[hotkey] = 0, dividend
+        alpha, root = stakes[hotkey]
+        if root and dividend:
+            weighted = U96F32.mul(U96F32.of(root), tao_weight)
+            share = U96F32.safe_div(weighted, U96F32.add(U96F32.of(alpha), weighted))
+            root_parts[hotkey] = U96F32.mul(dividend, share)
+            alpha_parts[hotkey] = U96F32.sub(dividend, root_parts[hotkey])
     return _shared(pot, alpha_parts), _shared(root_pot, root_parts)
 
 
 def _shared(pot: int, parts: Mapping[AccountId, int]) -> dict[AccountId, int]:
     total = sum(parts.values())
     raw = U96F32.of(pot)
-    return {key: U96F32.mul(raw, U96F32.safe_div(part, total)) for key, part in parts.items()}
+    return {
+        key: U96F32.mul(raw, U96F32.safe_div(part, total)) if part else 0
+        for key, part in parts.items()
+    }
 
 
 # Paying
@@ -154,22 +171,28 @@ def _pay_miners(ctx: Ctx, netuid: NetUid, incentives: Mapping[AccountId, int]) -
     """Stake each miner's incentive for its coldkey; what owner's hotkeys earned is withheld."""
     own = owner_hotkeys(ctx, netuid)
     withheld = 0
+    paid = []
     for hotkey, incentive in incentives.items():
         if not incentive:
             continue
-        alpha = Alpha(incentive)
         if hotkey in own:
             withheld += incentive
             if s.RecycleOrBurn.get(ctx, netuid) == RecycleOrBurn.Recycle:
-                staking.recycle(ctx, netuid, alpha)
+                staking.recycle(ctx, netuid, Alpha(incentive))
             else:
-                staking.burn(ctx, netuid, alpha)
+                staking.burn(ctx, netuid, Alpha(incentive))
             continue
-        owner = s.Owner.get(ctx, hotkey)
-        chosen = s.AutoStakeDestination.find(ctx, owner, netuid)
-        if chosen is not None:
-            ctx.deposit(ev.AutoStakeAdded(netuid, chosen, hotkey, owner, alpha))
-        staking.credit(ctx, hotkey if chosen is None else chosen, owner, netuid, alpha)
+        paid.append(hotkey)
+    owners = _owners(ctx, paid)
+    chosen = columns.accounts(ctx, s.AutoStakeDestination, owners, repeat(netuid))
+    grants = []
+    for hotkey, owner, destination in zip(paid, owners, chosen, strict=True):
+        incentive = incentives[hotkey]
+        if destination is not None:
+            event = ev.AutoStakeAdded(netuid, destination, hotkey, owner, Alpha(incentive))
+            ctx.deposit(event)
+        grants.append((destination or hotkey, owner, incentive))
+    _credit(ctx, netuid, grants)
     s.MinerBurned.put(ctx, netuid, U96F32.ratio(withheld, sum(incentives.values())))
 
 
@@ -184,27 +207,69 @@ def owner_hotkeys(ctx: Ctx, netuid: NetUid) -> set[AccountId]:
 
 
 def _pay_validators(ctx: Ctx, netuid: NetUid, dividends: Mapping[AccountId, int]) -> None:
-    s.AlphaDividendsPerSubnet.clear(ctx, netuid)
-    for hotkey, dividend in dividends.items():
-        rest = _pay_take(ctx, netuid, hotkey, dividend)
-        shares.increase_all(ctx, hotkey, netuid, rest)
-        s.AlphaDividendsPerSubnet.put(ctx, netuid, hotkey, rest)
-        now = shares.total(ctx, hotkey, netuid)
-        s.TotalHotkeyAlphaLastEpoch.put(ctx, hotkey, netuid, now)
+    rest = _pay_takes(ctx, netuid, dividends)
+    shares.increase_all_of(ctx, list(rest), netuid, list(rest.values()))
+    _replace(ctx, s.AlphaDividendsPerSubnet, netuid, rest)
+    now = columns.numbers(ctx, s.TotalHotkeyAlpha, rest, repeat(netuid))
+    columns.put_numbers(ctx, s.TotalHotkeyAlphaLastEpoch, rest, repeat(netuid), values=now)
 
 
 def _pay_root_stakers(ctx: Ctx, netuid: NetUid, dividends: Mapping[AccountId, int]) -> None:
-    s.RootAlphaDividendsPerSubnet.clear(ctx, netuid)
-    for hotkey, dividend in dividends.items():
-        rest = _pay_take(ctx, netuid, hotkey, dividend)
-        if not rootdividends.accrue(ctx, hotkey, netuid, rest):
-            staking.credit(ctx, hotkey, s.Owner.get(ctx, hotkey), netuid, rest)
-        s.RootAlphaDividendsPerSubnet.put(ctx, netuid, hotkey, rest)
+    rest = _pay_takes(ctx, netuid, dividends)
+    stakes = columns.numbers(ctx, s.TotalHotkeyAlpha, rest, repeat(ROOT_NETUID))
+    for (hotkey, amount), stake in zip(rest.items(), stakes, strict=True):
+        # Root stake is owed even nothing: it makes the rate exist.
+        owed = stake and rootdividends.accrue(ctx, hotkey, netuid, Alpha(amount))
+        if not owed and amount:
+            staking.credit(ctx, hotkey, s.Owner.get(ctx, hotkey), netuid, Alpha(amount))
+    _replace(ctx, s.RootAlphaDividendsPerSubnet, netuid, rest)
 
 
-def _pay_take(ctx: Ctx, netuid: NetUid, hotkey: AccountId, dividend: int) -> Alpha:
-    """Stake the hotkey's take for its owner; returns what is left for the stakers."""
-    take = U96F32.mul(U96F32.ratio(s.Delegates.get(ctx, hotkey), U16_MAX), dividend)
-    alpha = Alpha(U96F32.to_u64(take))
-    staking.credit(ctx, hotkey, s.Owner.get(ctx, hotkey), netuid, alpha)
-    return Alpha(U96F32.to_u64(U96F32.sub(dividend, take)))
+def _pay_takes(
+    ctx: Ctx, netuid: NetUid, dividends: Mapping[AccountId, int]
+) -> dict[AccountId, int]:
+    """Stake each hotkey's take for its owner; returns what is left for its stakers.
+
+    `dividends` are U96F32, the result whole units.
+    """
+    rest = dict.fromkeys(dividends, 0)
+    earning = [hotkey for hotkey, dividend in dividends.items() if dividend]
+    rates = columns.numbers(ctx, s.Delegates, earning)
+    grants = []
+    for hotkey, owner, rate in zip(earning, _owners(ctx, earning), rates, strict=True):
+        dividend = dividends[hotkey]
+        take = U96F32.mul(U96F32.ratio(rate, U16_MAX), dividend)
+        grants.append((hotkey, owner, U96F32.to_u64(take)))
+        rest[hotkey] = U96F32.to_u64(U96F32.sub(dividend, take))
+    _credit(ctx, netuid, grants)
+    return rest
+
+
+def _owners(ctx: Ctx, hotkeys: Iterable[AccountId]) -> list[AccountId]:
+    return [owner or s.ZERO for owner in columns.accounts(ctx, s.Owner, hotkeys)]
+
+
+def _credit(ctx: Ctx, netuid: NetUid, grants: Iterable[tuple[AccountId, AccountId, int]]) -> None:
+    """Stake each (hotkey, coldkey, alpha) in turn, as `staking.credit` does one."""
+    grants = [grant for grant in grants if grant[2]]
+    shares.increase_many(ctx, netuid, grants)
+    listed = columns.stored(ctx, s.StakingHotkeys, [coldkey for _, coldkey, _ in grants])
+    for (hotkey, coldkey, _), raw in zip(grants, listed, strict=True):
+        if raw is None or raw[1:] != hotkey:  # most coldkeys have one hotkey
+            hotkeys = s.StakingHotkeys.get(ctx, coldkey)
+            if hotkey not in hotkeys:
+                s.StakingHotkeys.put(ctx, coldkey, [*hotkeys, hotkey])
+
+
+def _replace(
+    ctx: Ctx,
+    item: StorageDoubleMap[NetUid, AccountId, Alpha],
+    netuid: NetUid,
+    amounts: Mapping[AccountId, int],
+) -> None:
+    """Let `amounts` be all that is stored under `netuid`."""
+    kept = set(map(item.raw_key, repeat(netuid), amounts))
+    for key in ctx.state.keys(item.raw_key(netuid)):
+        if key not in kept:
+            ctx.state.remove(key)
+    columns.put_numbers(ctx, item, repeat(netuid), amounts, values=list(amounts.values()))
