@@ -155,14 +155,18 @@ class Crew:
         """One worker's life; its exit code."""
         ours, theirs = socket.socketpair()
         channel = await Channel.over(ours)
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                str(listener.fileno()),
-                str(theirs.fileno()),
-                pass_fds=(listener.fileno(), theirs.fileno()),
-                stdin=asyncio.subprocess.DEVNULL,
-            )
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    str(listener.fileno()),
+                    str(theirs.fileno()),
+                    pass_fds=(listener.fileno(), theirs.fileno()),
+                    stdin=asyncio.subprocess.DEVNULL,
+                )
+        except BaseException:
+            channel.close()
+            raise
         worker = self._workers[number] = _Worker(process, channel)
         if self._stopping:
             worker.end()

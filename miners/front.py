@@ -114,8 +114,14 @@ def limits_of(table: MinerTable) -> Limits:
         ip_rate=table.ip_rate,
         ip_burst=math.ceil(4 * table.ip_rate),
     )
-    shared = ("requests", "waiting", "buffered_bytes")
-    parts = {name: math.ceil(getattr(whole, name) / table.workers) for name in shared}
+    parts = {
+        name: math.ceil(getattr(whole, name) / table.workers) for name in ("requests", "waiting")
+    }
+    # One address's part of the bytes as well, or it could be all that a worker has; but never so
+    # small that no whole body fits.
+    sharers = min(table.workers, whole.ip_buffered_bytes // whole.body_bytes)
+    for name in ("buffered_bytes", "ip_buffered_bytes"):
+        parts[name] = getattr(whole, name) // sharers
     return dataclasses.replace(whole, **parts)
 
 

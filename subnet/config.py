@@ -174,8 +174,9 @@ class MinerTable(Table):
     """From this age on, nobody is answered."""
     refresh_s: Annotated[float, Field(gt=0)] = 30.0
     """Longest time between two looks at who may call."""
-    drain_s: Annotated[float, Field(ge=0)] = 3.0
-    """Time for questions in flight to end when the miner stops: all is over within 5 seconds."""
+    drain_s: Annotated[float, Field(ge=0, le=3)] = 3.0
+    """Time for questions in flight to end when the miner stops, 3 at most: all is over within 5
+    seconds."""
     wait: bool = False
     """Wait for a seat instead of ending when the hotkey is not registered."""
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import resource
 import signal
 import sys
+import threading
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
 
 END_S = 4.0
 """What is not over so long after a signal is cut off."""
+LEAVE_S = 4.8
+"""So long after a signal the process ends, whatever goes on in threads, which nobody can stop."""
+FILES = 8192
+"""Open at once, if the system lets us: by default it gives 1,024, which strangers' connections
+alone can use up."""
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +72,28 @@ def search_working_folder() -> None:
         sys.path.append(str(Path.cwd()))
 
 
+def _allow_files() -> None:
+    """Allow this process, and those it starts, to hold enough connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def _code_of(number: signal.Signals | None) -> int:
+    return exits.INTERRUPTED if number is signal.SIGINT else 0
+
+
+def _leave_anyway(number: signal.Signals) -> None:
+    def leave() -> None:
+        log.warning("a thread computes on after %g s; cut off", LEAVE_S)
+        os._exit(_code_of(number))
+
+    timer = threading.Timer(LEAVE_S, leave)
+    timer.daemon = True
+    timer.start()
+
+
 def run(
     program: Program[S_contra], kind: type[S_contra], config: Path | None, flags: Flags
 ) -> None:
@@ -72,6 +102,7 @@ def run(
     from subnet.config import load
 
     output.log_to_stderr()
+    _allow_files()
     search_working_folder()
     settings = load(kind, file=config, flags=flags)
 
@@ -80,6 +111,8 @@ def run(
         received: list[signal.Signals] = []
 
         def on_signal(number: signal.Signals) -> None:
+            if not received:
+                _leave_anyway(number)
             received.append(number)
             stop.set()
 
@@ -104,5 +137,5 @@ def run(
     except ChainAway as error:
         advice = "see --network; a chain of your own starts with: subnet devnet"
         raise ChainAway(error.endpoint, f"{error.reason}; {advice}") from error
-    if stopped_by is signal.SIGINT:
-        raise typer.Exit(exits.INTERRUPTED)
+    if _code_of(stopped_by):
+        raise typer.Exit(_code_of(stopped_by))

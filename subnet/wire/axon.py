@@ -223,7 +223,8 @@ class Axon:
         self.counters.requests += 1
         self._working += 1
         connection = cast(GuardedConnection, request.protocol)
-        held = _Held(self._bytes, connection.address)
+        spare = 0 if connection.is_regular else self._limits.buffered_bytes // 4
+        held = _Held(self._bytes, connection.address, spare)
         request_id = f"{self._id_stem}{self.counters.requests:x}"
         try:
             return await self._admit(request, connection, held, request_id)
@@ -512,16 +513,17 @@ class Axon:
 class _Held:
     """The bytes of one request's body, while it is under way."""
 
-    __slots__ = ("_address", "_bytes", "_shares")
+    __slots__ = ("_address", "_bytes", "_shares", "_spare")
 
-    def __init__(self, shares: ByteShares, address: str) -> None:
+    def __init__(self, shares: ByteShares, address: str, spare: int) -> None:
         self._shares = shares
         self._address = address
+        self._spare = spare
         self._bytes = 0
 
     def take(self, count: int) -> bool:
         """Hold so many more, if there is room."""
-        if not self._shares.take(self._address, count):
+        if not self._shares.take(self._address, count, spare=self._spare):
             return False
         self._bytes += count
         return True

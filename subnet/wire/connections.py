@@ -25,6 +25,9 @@ KEEPALIVE_S: Final = 4.0
 """Shorter than any common server's (uvicorn closes after 5 s): a request on a connection that the
 other side is closing is lost, and is not sent again unless the asker allows it."""
 
+_INTERIM: Final = 8
+"""Interim answers (1xx) that are read over; whoever sends more costs us time and says nothing."""
+
 Place = tuple[str, int, ssl.SSLContext | None]
 """Address, port, and the TLS to speak there."""
 
@@ -51,12 +54,27 @@ class Response:
         return arrival(self._connection.transport)
 
 
+class _Bounded(ResponseHandler):
+    """Hangs up on whoever sends more than an answer can have, under whatever name."""
+
+    left = 65536
+    """Bytes that may still come for this question; so many before the first."""
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, as long as there is not too much of it."""
+        self.left -= len(data)
+        if self.left >= 0:
+            super().data_received(data)
+        elif self.transport is not None:
+            self.transport.abort()
+
+
 class Connection:
     """One connection to a miner."""
 
     __slots__ = ("_answered", "_poll", "_protocol", "idle_since", "transport")
 
-    def __init__(self, transport: asyncio.Transport, protocol: ResponseHandler) -> None:
+    def __init__(self, transport: asyncio.Transport, protocol: _Bounded) -> None:
         self.transport = transport
         self._protocol = protocol
         self.idle_since = 0.0
@@ -70,15 +88,17 @@ class Connection:
         # uvloop would keep a write until its loop turns, and our stamp would be early.
         transport.set_write_buffer_limits(high=0)
 
-    async def ask(self, head: bytes, body: bytes, stamps: Stamps) -> Response:
+    async def ask(self, head: bytes, body: bytes, stamps: Stamps, most_bytes: int) -> Response:
         """Send one request, and wait for the head of its answer.
 
-        Raises NotHttp, aiohttp.ClientError or OSError.
+        The answer, everything included, may have `most_bytes`: see `is_overrun`. Raises NotHttp,
+        aiohttp.ClientError or OSError.
         """
         self._answered = False
+        self._protocol.left = most_bytes
         stamps.stamp_written()
         self.transport.write(head + body)
-        while True:
+        for _ in range(_INTERIM + 1):
             try:
                 message, content = await self._protocol.read()
             except HttpProcessingError as error:
@@ -86,6 +106,12 @@ class Connection:
             if not 100 <= message.code < 200:
                 self._answered = True
                 return Response(self, message.code, message.headers, content)
+        raise NotHttp("too many interim answers")
+
+    @property
+    def is_overrun(self) -> bool:
+        """Whether it was closed because too much came."""
+        return self._protocol.left < 0
 
     @property
     def is_free(self) -> bool:
@@ -130,7 +156,7 @@ class Connections:
         host, port, tls = place
         limits = self._limits
         transport, protocol = await self._loop.create_connection(
-            lambda: ResponseHandler(self._loop), host, port, ssl=tls
+            lambda: _Bounded(self._loop), host, port, ssl=tls
         )
         protocol.set_response_params(
             read_until_eof=True,

@@ -47,6 +47,9 @@ M = TypeVar("M", bound=Message)
 _RETRY_S: Final = 0.1
 """Before a question is sent again; doubled for each further time."""
 
+_LINES: Final = 8
+"""Of a stream, for each chunk it may have: three make a chunk, comments come between."""
+
 _HELD_S: Final = 0.005
 """For so long answers are judged before other work of the loop gets its turn."""
 
@@ -64,6 +67,7 @@ class _Question:
     timeout_s: float
     retries: int
     asked: float
+    most_bytes: int
 
 
 @dataclass(slots=True)
@@ -158,7 +162,8 @@ class Dendrite:
         def judge(received: _Received[A]) -> A:
             return codec.decode(answer_type, received.body)
 
-        questions = await self._questions(targets, path, challenges, timeout_s, retries)
+        most = self._limits.reply_bytes
+        questions = await self._questions(targets, path, challenges, timeout_s, retries, most)
         return await self._ask(targets, questions, read, judge)
 
     async def ask_stream(
@@ -199,7 +204,8 @@ class Dendrite:
         def judge(received: _Received[K]) -> tuple[K, ...]:
             return tuple(received.chunks)
 
-        questions = await self._questions(targets, path, challenges, timeout_s, retries)
+        most = self._limits.stream_bytes
+        questions = await self._questions(targets, path, challenges, timeout_s, retries, most)
         return await self._ask(targets, questions, read, judge)
 
     async def _questions(
@@ -209,6 +215,7 @@ class Dendrite:
         challenges: Challenge | Sequence[Challenge],
         timeout_s: float,
         retries: int,
+        content_bytes: int,
     ) -> list[_Question]:
         if not path.startswith("/") or not path.isascii() or not path.isprintable():
             raise ValueError(f"path {path!r} must start with / and be percent-encoded")
@@ -217,11 +224,14 @@ class Dendrite:
         if retries < 0:
             raise ValueError("retries must not be negative")
         asked = time.perf_counter()
+        # What an answer is framed and announced with is seldom a tenth of it.
+        most = 2 * content_bytes + 8 * self._limits.head_bytes
 
         async def question(challenge: Challenge) -> _Question:
             body = codec.encode(challenge)
             form = challenge.form.value
-            return _Question(path, body, await hash_body(body), form, timeout_s, retries, asked)
+            digest = await hash_body(body)
+            return _Question(path, body, digest, form, timeout_s, retries, asked, most)
 
         if isinstance(challenges, Challenge):
             return [await question(challenges)] * len(targets)
@@ -325,7 +335,9 @@ class Dendrite:
             head = request_head(question.path, f"{host}:{target.port}", headers)
             async with Patience(deadline):
                 connection = await connections.take(place)
-                response = await connection.ask(head, question.body, received.stamps)
+                response = await connection.ask(
+                    head, question.body, received.stamps, question.most_bytes
+                )
                 received.status = response.status
                 received.headers = response.headers
                 await read(response, received, target)
@@ -343,9 +355,10 @@ class Dendrite:
         except (aiohttp.ClientError, OSError) as error:
             begun = received.stream is not None
             failure = Failure.BROKEN_STREAM if begun else Failure.UNREACHABLE
-            received.fail(
-                failure, getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            )
+            detail = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            if connection is not None and connection.is_overrun:
+                failure, detail = Failure.OVERSIZE, "the answer is too large"
+            received.fail(failure, detail)
         except Exception as error:
             # One miner's surprise must not lose the replies of all the others.
             logger.exception("asking uid %d failed", target.uid)
@@ -382,7 +395,7 @@ class Dendrite:
     ) -> None:
         """Read chunks until the stream is over; what passes a limit is left where it is."""
         limits, stamps, loop = self._limits, received.stamps, asyncio.get_running_loop()
-        reader = received.stream = StreamReader()
+        reader = received.stream = StreamReader(_LINES * limits.stream_chunks)
         size = 0
         async with Patience(loop.time() + limits.stream_idle_s) as idle:
             async for data in response.content.iter_any():

@@ -109,12 +109,17 @@ class Door(web.Server):
     def remember(self, place: str) -> None:
         """A caller that is served has proven to be at this address: it is let in before strangers.
 
-        Many addresses can fill what is open to all, and not the quarter that is kept for these.
+        Many addresses can fill what is open to all, places or bytes, and not the quarter that is
+        kept for these.
         """
         self._regulars[place] = None
         self._regulars.move_to_end(place)
         if len(self._regulars) > _REGULARS:
             self._regulars.popitem(last=False)
+
+    def knows(self, place: str) -> bool:
+        """Whether a caller that was served has been at this address."""
+        return place in self._regulars
 
     def find_refusal(self, place: str) -> str | None:
         """Why an address gets no connection now, as a code; None when it has got one.
@@ -132,7 +137,7 @@ class Door(web.Server):
 
     def _is_kept_for_others(self, place: str) -> bool:
         most = self.limits.connections
-        return self.places.taken >= most - most // 4 and place not in self._regulars
+        return self.places.taken >= most - most // 4 and not self.knows(place)
 
 
 class GuardedConnection(web.RequestHandler):
@@ -243,6 +248,11 @@ class GuardedConnection(web.RequestHandler):
         """Its request was one that is served."""
         if self._place is not None:
             self._door.remember(self._place)
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether it comes from where a caller was served before."""
+        return self._place is not None and self._door.knows(self._place)
 
     @property
     def address(self) -> str:

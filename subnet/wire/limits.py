@@ -159,10 +159,13 @@ class ByteShares:
         self._held: dict[str, int] = {}
         self.taken = 0
 
-    def take(self, key: str, count: int) -> bool:
-        """Hold `count` more for `key`; False when there is no room. Give them back once."""
+    def take(self, key: str, count: int, *, spare: int = 0) -> bool:
+        """Hold `count` more for `key`; False when there is no room. Give them back once.
+
+        `spare` bytes of the total are left for others.
+        """
         held = self._held.get(key, 0) + count
-        if held > self._per_key or self.taken + count > self._total:
+        if held > self._per_key or self.taken + count > self._total - spare:
             return False
         if count:
             self._held[key] = held

@@ -7,8 +7,9 @@ want of an answer. Needs the `redis` extra, which is imported when a store is op
 
 What Redis forgets (a restart, a lost snapshot, a flush, a replica that took over) it forgets with
 its script cache or with its marks, and either is noticed: then every nonce that could have been
-accepted before is refused. What is forgotten with age leaves a floor under its hotkey, as in
-`nonce.ReplaySet`, so no clock that is set back lets a nonce in twice.
+accepted before is refused. Redis before 7 copies scripts to replicas and logs, where they outlive
+what was forgotten: with such a one nobody is served. What is forgotten with age leaves a floor
+under its hotkey, as in `nonce.ReplaySet`, so no clock that is set back lets a nonce in twice.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ TIMEOUT_S: Final = 1.0
 """Longest wait for Redis; then it counts as gone."""
 _CONNECTIONS: Final = 2
 """Open to Redis at most: one for claims, one to look how it is."""
+OLDEST: Final = 7
+"""The first Redis whose scripts live nowhere but in its own memory."""
 _TOGETHER: Final = 64
 """Claims in one round trip at most."""
 
@@ -127,6 +130,7 @@ class SharedStore:
             raise MissingExtra("redis", "redis") from error
         self._errors = (exceptions.RedisError, OSError, TimeoutError)
         self._no_script = exceptions.NoScriptError
+        self._unfit = exceptions.RedisError
         pool = redis.asyncio.BlockingConnectionPool.from_url(
             url,
             max_connections=_CONNECTIONS,
@@ -168,7 +172,8 @@ class SharedStore:
     async def find_problem(self) -> str | None:
         """Why the store cannot be used right now, or None."""
         try:
-            await self._redis.ping()
+            # A replica that is read-only, or a full server, answers a PING as if all were well.
+            await self._redis.set(self._key("probe"), 1, px=1000)
         except self._errors as error:
             return (await self._away(error)).reason
         self._is_back()
@@ -239,6 +244,9 @@ class SharedStore:
 
     async def _begin(self, now_ns: int) -> None:
         """Refuse all nonces that may be in use by now, and with that allow claims."""
+        version = str((await self._redis.info("server")).get("redis_version"))
+        if not version.partition(".")[0].isdigit() or int(version.partition(".")[0]) < OLDEST:
+            raise self._unfit(f"this is Redis {version}, and must be {OLDEST} or later")
         # The cache of scripts is the one thing in Redis that no restart, snapshot or replica
         # brings back; whoever finds this script has found the memory that goes with it.
         async with self._redis.pipeline(transaction=True) as both:

@@ -76,10 +76,12 @@ class StreamReader:
     """Takes a stream apart as it comes. Every method raises StreamBroken for what is none.
 
     Comments, other fields and events of other names are passed over: they are not signed, and
-    nothing is made of them. Holds at most what it was fed since the last whole line.
+    nothing is made of them. Holds at most what it was fed since the last whole line. Takes `lines`
+    at most: of empty ones a few bytes each cost as much time as a chunk.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lines: int = 65536) -> None:
+        self._lines_left = lines
         self._rest = bytearray()
         self._scanned = 0
         self._begun = False
@@ -138,6 +140,9 @@ class StreamReader:
     def _line(self, line: bytes) -> bytes | None:
         if self._end is not None:
             raise StreamBroken("data after the end of the stream")
+        self._lines_left -= 1
+        if self._lines_left < 0:
+            raise StreamBroken("more lines than its chunks need")
         if b"\r" in line:  # a line end to some readers and not to others
             raise StreamBroken("a carriage return within a line")
         if not line:

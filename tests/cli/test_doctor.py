@@ -6,10 +6,12 @@ import asyncio
 import importlib.metadata
 import json
 import os
+import re
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from bittensor_core import Keypair, serialized_keypair_to_keyfile_data
 
 from chain.client import Chain
 from chain.client.calls import admin, batch, transfer
-from chain.client.metagraph import Neuron
+from chain.client.metagraph import Metagraph, Neuron
 from chain.devnet import Devnet
 from chain.types import RAO_PER_TAO, Alpha, Rao
 from subnet import doctor
@@ -302,15 +304,70 @@ async def test_a_miner_that_is_up_tells_its_clock(world: World) -> None:
         found = await world.checks(MinerSettings, miner=address)
         assert found["port"].state is State.OK
         assert found["peers"].state is State.OK
-        assert "of 1 of 1 miners minus this one: +0.0 s" in found["peers"].found
+        assert re.search(r"of 1 of 1 miners minus this one: [+-]0\.0 s", found["peers"].found)
         assert served.axon.counters.refused["stale"] == 1
         # Our clock ahead, and behind.
         late = await world.checks(MinerSettings, shift_s=5.0, miner=address)
-        assert late["peers"].state is State.FAIL and ": -5.0 s" in late["peers"].found
+        assert late["peers"].state is State.WARN and ": -5.0 s" in late["peers"].found
         assert (await world.checks(MinerSettings, 1.5, miner=address))["peers"].state is State.WARN
         early = await world.checks(MinerSettings, shift_s=-5.0, miner=address)
-        assert early["peers"].state is State.FAIL and ": +5.0 s" in early["peers"].found
+        assert early["peers"].state is State.WARN and ": +5.0 s" in early["peers"].found
         assert early["clock"].state is State.WARN  # a local chain may have a time of its own
+
+
+NO_CLOCKS = (
+    ("", f'{{"server_time_ns": 1{"0" * 400}}}'),
+    ("", '{"server_time_ns": NaN}'),
+    ("", '{"server_time_ns": "now"}'),
+    ("Date: Mon, 01 Jan 99999999999 00:00:00 GMT\r\n", ""),
+)
+
+
+@pytest.mark.parametrize(("head", "body"), NO_CLOCKS)
+async def test_the_liar_about_the_time_does_not_break_the_doctor(head: str, body: str) -> None:
+    async with telling(lambda: (head, body)) as port:
+        assert await doctor._offset_of(neuron_at(port), "/", ALICE, time.time) is None
+
+
+async def test_only_several_miners_can_say_that_the_clock_is_wrong(folder: Path) -> None:
+    write_key(folder)
+    alice = settings(ValidatorSettings, folder)
+    async with telling(lambda: ("", f'{{"server_time_ns": {time.time_ns()}}}')) as port:
+        states = []
+        for count in (1, 2, 3):
+            seats = [neuron_at(port)] * count
+            graph = Metagraph(NETUID, 1, 10, 0, "", "", tuple(seats))
+            states.append((await doctor.check_peers(alice, ALICE, graph, late)).state)
+    assert states == [State.WARN, State.WARN, State.FAIL]
+
+
+def late() -> float:
+    return time.time() + 60
+
+
+def neuron_at(port: int) -> Neuron:
+    """Somebody who published a port of ours."""
+    key, none = ALICE.ss58_address, Alpha(0)
+    return Neuron(
+        0, key, key, True, False, none, none, 0, 0, 0, none, 0, 0, host="127.0.0.1", port=port
+    )
+
+
+@asynccontextmanager
+async def telling(what: Callable[[], tuple[str, str]]) -> AsyncIterator[int]:
+    """A port where every request is refused with such a head and body."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head, body = what()
+        length = f"Content-Length: {len(body)}"
+        writer.write(f"HTTP/1.1 401 No\r\n{head}{length}\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
 
 
 async def test_a_miner_whom_only_the_poor_may_ask(world: World) -> None:

@@ -22,6 +22,7 @@ from subnet.config import MinerSettings, load
 from subnet.errors import InvalidSetting
 from subnet.protocol import Failure, Reply, Target
 from subnet.wire.auth import Caller
+from subnet.wire.axon import Axon
 from subnet.wire.dendrite import Dendrite
 from subnet.wire.listener import bind
 from subnet.wire.policy import PermitPolicy
@@ -260,6 +261,62 @@ async def test_a_crew_whose_workers_cannot_start_is_given_up(tmp_path: Path) -> 
         await crew.start(bind(HOST, 0))
 
 
+async def test_a_worker_that_cannot_be_started_leaves_nothing_open(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "redis://127.0.0.1:1/0")
+    held = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        crew = Crew(settings, ("/no/such/program",), Parrot(), policy_of(settings.miner), None)  # type: ignore[arg-type]
+        with pytest.raises(WorkerFailed):
+            await crew.start(bind(HOST, 0))
+    await until(lambda: len(os.listdir("/proc/self/fd")) == held)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+async def test_the_one_with_many_slow_bodies_does_not_fill_a_worker(
+    tmp_path: Path, workers: int
+) -> None:
+    """It needs no key: whoever names a permitted hotkey may send a body before it is verified."""
+    settings = settings_of(tmp_path, "redis://127.0.0.1:1/0", workers=workers)
+    policy = policy_of(settings.miner)
+    policy.update({VALIDATOR.ss58_address: (1, True)})
+    axon = Axon(MINER, policy=policy, limits=limits_of(settings.miner))
+    parrot = Parrot()
+    async with parrot.miner(options=None) as one:  # type: ignore[arg-type]
+
+        async def answer(challenge: Say, caller: Caller) -> Said:
+            return await one.answer(challenge, caller.hotkey)
+
+        axon.handle("/say", Say, Said, answer)
+        host, port = await axon.start(HOST, 0)
+        slow = []
+        try:
+            for _ in range(64):
+                lines = signed(
+                    b"", nonce=time.time_ns(), keypair=VALIDATOR,
+                    receiver=MINER.ss58_address, target="/say",
+                )  # fmt: skip
+                most = limits_of(settings.miner).body_bytes
+                head = request_bytes(lines, b"", target="/say")
+                head = head.replace(b"Content-Length: 0", b"Content-Length: %d" % most)
+                reader, writer = await asyncio.open_connection(
+                    host, port, local_addr=("127.0.0.66", 0)
+                )
+                writer.write(head + bytes(most - 1))
+                slow.append((reader, writer))
+            # Either all of its last parts wait, or it is refused.
+            await until(lambda: axon.counters.refused["busy"] > 0)
+            async with Dendrite(VALIDATOR, allow_private=True) as dendrite:
+                (reply,) = await dendrite.ask(
+                    [Target(0, MINER.ss58_address, host, port)], "/say", Say(text="x"), Said,
+                    timeout_s=5,
+                )  # fmt: skip
+            assert reply.answer == Said(text="x"), reply
+        finally:
+            for _, writer in slow:
+                writer.transport.abort()
+            await axon.stop(0.2)
+
+
 def test_more_than_one_worker_needs_redis(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match="--redis URL"):
         store_of(settings_of(tmp_path, None).miner, MINER.ss58_address)
@@ -301,3 +358,7 @@ def test_what_protects_the_model_is_divided_between_workers(tmp_path: Path) -> N
     )
     assert (one.requests, three.requests) == (16, 6)
     assert three.ip_connections == one.ip_connections
+    for workers in (1, 3, 16, 17, 256):
+        limits = limits_of(settings_of(tmp_path, None, workers=workers).miner)
+        assert limits.ip_buffered_bytes >= limits.body_bytes  # a whole one fits
+        assert limits.buffered_bytes >= 4 * limits.ip_buffered_bytes

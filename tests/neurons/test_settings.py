@@ -107,6 +107,7 @@ def test_another_process_s_settings_are_known_and_left_alone(file: Path) -> None
         ("SUBNET_WEIGHTS_HALF_LIFE_ROUNDS", "0"),
         ("SUBNET_MINER_MIN_STAKE", "inf"),
         ("SUBNET_MINER_REFRESH_S", "nan"),
+        ("SUBNET_MINER_DRAIN_S", "3.5"),
         ("SUBNET_MINER_MODEL_FILE", "no-such-model.gguf"),
     ],
 )

@@ -392,6 +392,31 @@ async def test_those_who_fill_the_memory_together_are_refused() -> None:
         assert heard.status == 200
 
 
+async def test_the_botnet_that_fills_the_memory_keeps_no_regular_caller_out() -> None:
+    """Each of its addresses holds as much of a body as it may, and sends no more of it."""
+    limits = Limits(buffered_bytes=8000, ip_buffered_bytes=1000, body_bytes=1000)
+    body = b'{"text":"' + b"a" * 880 + b'"}'
+    async with serving(clock=FakeClock(), limits=limits) as served:
+        assert (await send(served, signed(BODY), BODY)).status == 200
+        writers = []
+        for number in range(1, 11):
+            _, writer = await asyncio.open_connection(
+                served.host, served.port, local_addr=(f"127.0.1.{number}", 0)
+            )
+            writer.write(request_bytes(signed(body, nonce=NOW + 1 + number), body)[:-1])
+            writers.append(writer)
+        async with asyncio.timeout(10):
+            while served.axon.counters.refused["busy"] < 4:  # as much as they get, they have
+                await asyncio.sleep(0.01)
+        heard = await send(served, signed(body, nonce=NOW + 50), body)
+        assert heard.status == 200
+        for writer in writers:
+            writer.close()
+        async with asyncio.timeout(10):
+            while served.axon._bytes.taken:
+                await asyncio.sleep(0.01)
+
+
 async def test_the_one_address_that_fills_the_memory_leaves_room_for_others() -> None:
     limits = Limits(ip_buffered_bytes=3000, body_bytes=1000)
     async with serving(clock=FakeClock(), limits=limits) as served:

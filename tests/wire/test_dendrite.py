@@ -412,6 +412,33 @@ async def test_the_miner_with_a_100_mb_reply_is_cut_off(declared: bool) -> None:
     assert sent < size / 4
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+WRAPPINGS = {
+    "an extension of a chunk": (CHUNKED + b"1;", b"a" * 65536),
+    "chunks of a byte": (CHUNKED, b"1\r\na\r\n" * 10_000),
+}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+async def test_the_miner_with_more_wrapping_than_answer_is_cut_off(wrapping: str) -> None:
+    head, piece = WRAPPINGS[wrapping]
+    sent = 0
+
+    async def miner(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(head)
+        while sent < 10**8:
+            writer.write(piece)
+            await writer.drain()
+            sent += len(piece)
+
+    async with mining(miner) as target:
+        reply = await ask_one(target, limits=Limits(reply_bytes=10**6))
+    assert (reply.failure, reply.status) == (Failure.OVERSIZE, 200)
+    assert reply.detail == "the answer is too large"
+    assert sent < 10**7
+
+
 async def test_the_miner_with_endless_headers_is_cut_off() -> None:
     async def miner(asked: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n")
@@ -496,16 +523,19 @@ async def test_the_miner_with_broken_framing_costs_only_its_own_reply(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def test_the_miner_that_never_stops_promising_is_cut_off() -> None:
+@pytest.mark.parametrize(("pause_s", "failure"), [(0.1, Failure.TIMEOUT), (0.0, Failure.MALFORMED)])
+async def test_the_miner_that_never_stops_promising_is_cut_off(
+    pause_s: float, failure: Failure
+) -> None:
     async def miner(asked: Asked, writer: asyncio.StreamWriter) -> None:
         while True:
             writer.write(b"HTTP/1.1 102 Processing\r\n\r\n")
             await writer.drain()
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(pause_s)
 
     async with mining(miner) as target:
-        reply = await ask_one(target, timeout_s=0.3)
-    assert (reply.failure, reply.status) == (Failure.TIMEOUT, None)
+        reply = await ask_one(target, timeout_s=0.35)
+    assert (reply.failure, reply.status) == (failure, None)
 
 
 async def test_a_promise_before_the_answer_is_passed_over() -> None:

@@ -301,3 +301,68 @@ async def test_the_script_and_the_floor_hold_nineteen_digits(redis: RedisServer)
         assert await store.claim("a", later, later)  # forgets both
         assert not await store.claim("a", base + 1, base)
         assert await store.claim("a", base + 2, base)
+
+
+async def test_a_redis_that_takes_no_writes_is_a_problem(redis: RedisServer) -> None:
+    """As a replica, or one that is full: it answers a PING as if all were well."""
+    async with opened(redis) as store:
+        assert await store.find_problem() is None
+        redis.ask("CONFIG SET maxmemory 1")
+        problem = await store.find_problem()
+        assert problem is not None and "OutOfMemory" in problem
+        with pytest.raises(StoreAway):
+            await store.claim("a", NOW, NOW)
+        redis.ask("CONFIG SET maxmemory 0")
+        redis.ask("REPLICAOF 127.0.0.1 1")
+        problem = await store.find_problem()
+        assert problem is not None and "ReadOnly" in problem
+        redis.ask("REPLICAOF NO ONE")
+        assert await store.find_problem() is None
+        assert await store.claim("a", NOW, NOW)
+
+
+@pytest.mark.parametrize(("version", "fit"), [("6.2.14", False), ("7.0.0", True), ("None", False)])
+async def test_a_redis_whose_scripts_outlive_its_memory_serves_nobody(
+    version: str, fit: bool
+) -> None:
+    """Before 7 a promoted replica has the script, and perhaps not the last nonces."""
+    begun: list[bytes] = []
+
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            words = []
+            for _ in range(int(line[1:])):
+                size = int((await reader.readline())[1:])
+                words.append((await reader.readexactly(size + 2))[:-2])
+            match words[0].upper(), words[1:2]:
+                case b"INFO", _:
+                    said = f"# Server\r\nredis_version:{version}\r\n".encode()
+                    writer.write(b"$%d\r\n%s\r\n" % (len(said), said))
+                case b"SCRIPT", [b"EXISTS"]:
+                    writer.write(b"*1\r\n:0\r\n")
+                case b"EVALSHA", _:
+                    writer.write(b"-NOSCRIPT No matching script.\r\n")
+                case b"EXEC", _:
+                    begun.append(words[0])
+                    writer.write(b"*2\r\n+OK\r\n+OK\r\n")
+                case (b"EVAL" | b"SCRIPT"), _:
+                    writer.write(b"+QUEUED\r\n")
+                case _:
+                    writer.write(b"+OK\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(old, "127.0.0.1", 0) as server:
+        url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+        store = SharedStore(url, receiver="miner", rate=1, burst=1)
+        try:
+            if fit:
+                await store.open()
+            else:
+                with pytest.raises(StoreAway, match="come back later") as away:
+                    await store.open()
+                assert "must be 7 or later" in away.value.reason
+            with pytest.raises(StoreNew if fit else StoreAway):
+                await store.claim("a", NOW, NOW)
+        finally:
+            await store.close()
+    assert bool(begun) is fit

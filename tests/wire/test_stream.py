@@ -657,6 +657,19 @@ async def test_the_miner_that_streams_without_end_is_cut_off(
         assert (await ask_one(target, limits=limits)).failure is failure
 
 
+@pytest.mark.parametrize("filler", [b"\n", b": \n", b"data\n"])
+async def test_the_miner_that_streams_empty_lines_is_cut_off(filler: bytes) -> None:
+    """Four megabytes of line ends took five seconds of the validator's processor."""
+
+    async def miner(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(head() + filler * 50_000 + b"\n" + good(ONE, nonce=asked.nonce))
+
+    async with mining(miner) as target:
+        assert (await ask_one(target)).answer == (Word(word="a"),)
+        reply = await ask_one(target, limits=Limits(stream_chunks=1000))
+    assert reply.failure is Failure.BROKEN_STREAM and "lines" in reply.detail
+
+
 async def test_a_long_stream_may_take_its_time_between_chunks() -> None:
     async def miner(asked: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(head())
