@@ -395,6 +395,8 @@ class Vector(Codec[Any]):
         self._ensure(len(value))
         if self._packed is not None:  # weights and metagraph columns: no call for each item
             body = self._pack(value, *self._packed)
+        elif isinstance(self.item, Boolean):
+            body = bytes(map(bool, value))
         else:
             body = b"".join([self.item.encode(v) for v in value])
         return compact(len(value)) + body
@@ -416,6 +418,11 @@ class Vector(Codec[Any]):
             raise ScaleError(f"a list of {length} items in {reader.remaining} bytes")
         if self._packed is not None:
             return self._unpack(reader, length, *self._packed)
+        if isinstance(self.item, Boolean):
+            flags = reader.take(length)
+            if max(flags, default=0) > 1:
+                raise ScaleError(f"a bool is 0 or 1, not {max(flags)}")
+            return list(map(bool, flags))
         read = self.item.read
         return [read(reader) for _ in range(length)]
 
@@ -556,21 +563,22 @@ class OrderedMap(Codec[Any]):
     value: Codec[Any]
 
     def encode(self, value: dict[Any, Any]) -> bytes:
-        return self._pairs.encode(sorted(value.items()))
+        key, item = self.key.encode, self.value.encode
+        return compact(len(value)) + b"".join([key(k) + item(v) for k, v in sorted(value.items())])
 
     def read(self, reader: Reader) -> dict[Any, Any]:
-        return dict(self._pairs.read(reader))
-
-    @functools.cached_property
-    def _pairs(self) -> Vector:
-        return Vector(Tuple((self.key, self.value)))
+        length = reader.compact()
+        if length > reader.remaining:
+            raise ScaleError(f"a map of {length} items in {reader.remaining} bytes")
+        key, item = self.key.read, self.value.read
+        return {key(reader): item(reader) for _ in range(length)}
 
     def shape(self) -> Shape:
         return Shape(
             "composite",
             path=("BTreeMap",),
             params=(("K", self.key), ("V", self.value)),
-            fields=(Field(self._pairs),),
+            fields=(Field(Vector(Tuple((self.key, self.value)))),),
         )
 
 

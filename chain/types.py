@@ -45,7 +45,7 @@ class Amount(int):
         """An amount of `value` units; ValueError outside 0..2^64-1."""
         if not 0 <= value <= _U64_MAX:
             raise ValueError(f"{cls.__name__} out of range: {value}")
-        return super().__new__(cls, value)
+        return int.__new__(cls, value)
 
     def _same(self, other: object) -> int:
         if type(other) is not type(self):
@@ -69,7 +69,11 @@ class Amount(int):
 
     def saturating_add(self, other: Self) -> Self:
         """The sum, clamped to 2^64-1."""
-        return type(self)(min(int(self) + self._same(other), _U64_MAX))
+        kind = type(self)
+        if type(other) is not kind:
+            self._same(other)  # which tells what is wrong
+        total = int.__add__(self, other)
+        return int.__new__(kind, total if total <= _U64_MAX else _U64_MAX)
 
     def saturating_sub(self, other: Self) -> Self:
         """The difference, clamped to zero."""
@@ -102,7 +106,7 @@ class NetUid(int):
         """Subnet `value`; ValueError outside u16."""
         if not 0 <= value <= 0xFFFF:
             raise ValueError(f"NetUid out of range: {value}")
-        return super().__new__(cls, value)
+        return int.__new__(cls, value)
 
     def __repr__(self) -> str:
         return f"NetUid({int(self)})"

@@ -202,7 +202,7 @@ def extrinsics_root(extrinsics: Iterable[bytes]) -> bytes:
     return blake2_256(b"".join(map(blake2_256, extrinsics)))
 
 
-_length = functools.lru_cache(maxsize=1 << 12)(compact)
+_length = functools.cache(compact)
 
 
 def state_root(parent_root: bytes, changes: Mapping[bytes, bytes | None]) -> bytes:
@@ -211,7 +211,10 @@ def state_root(parent_root: bytes, changes: Mapping[bytes, bytes | None]) -> byt
     No client verifies state roots, so there is no trie; equal histories have equal roots.
     """
     parts = [parent_root]
-    for key, value in sorted(changes.items()):  # keys differ, so no values are compared
-        parts += (_length(len(key)), key)
-        parts += (b"\x00",) if value is None else (b"\x01", _length(len(value)), value)
+    for key in sorted(changes):
+        value = changes[key]
+        if value is None:
+            parts += (_length(len(key)), key, b"\x00")
+        else:
+            parts += (_length(len(key)), key, b"\x01", _length(len(value)), value)
     return blake2_256(b"".join(parts))

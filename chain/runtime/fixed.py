@@ -104,8 +104,11 @@ class Fixed:
 
     def safe_div(self, a: int, b: int, default: int = 0) -> int:
         """Quotient, truncated toward zero; `default` for a zero divisor or one out of range."""
-        quotient = self.checked_div(a, b)
-        return default if quotient is None else quotient
+        if a >= 0 and b > 0:  # as nearly always
+            quotient = (a << self.frac_bits) // b
+            return quotient if quotient <= self.MAX else default
+        checked = self.checked_div(a, b)
+        return default if checked is None else checked
 
     def floor(self, a: int) -> int:
         """The whole value at or below `a`."""

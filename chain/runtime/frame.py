@@ -191,6 +191,26 @@ class Absent(LookupError):
     """`get` on an optional item that is not stored."""
 
 
+KEYS_KEPT = 16384
+"""Storage keys an item remembers."""
+
+
+class _Keys(dict[Any, bytes]):
+    """The storage key of each key of a map; when there are too many, all are forgotten."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[Any], bytes]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: Any) -> bytes:
+        if len(self) >= KEYS_KEPT:
+            self.clear()
+        made = self[key] = self._make(key)
+        return made
+
+
 class Item(Generic[V]):
     """What all storage items share; `default` None makes the item optional."""
 
@@ -210,8 +230,9 @@ class Item(Generic[V]):
         self.default = default
         self.docs = docs
         self.prefix = twox_128(pallet.encode()) + twox_128(name.encode())
-        self._key = functools.lru_cache(maxsize=16384)(self._make_key)
-        self._row = functools.lru_cache(maxsize=16384)(self._read_row)
+        self._key = functools.lru_cache(maxsize=KEYS_KEPT)(self._make_key)
+        self._keys = _Keys(self._make_key)  # of maps by one key, which are asked most
+        self._row = functools.lru_cache(maxsize=KEYS_KEPT)(self._read_row)
         self._decoded: dict[bytes, V] = {}
 
     def _make_key(self, *keys: Any) -> bytes:
@@ -320,26 +341,30 @@ class StorageMap(Item[V], Generic[K, V]):
 
     def get(self, ctx: Ctx, key: K) -> V:
         """The stored value or the default; raises Absent when there is neither."""
-        found = self._at(ctx, self._key(key), self.default)
+        # Half of all reads are these: `_at`, without the call.
+        raw = ctx.state.values[self._keys[key]]
+        found = self.default if raw is None else self._decoded.get(raw)
         if found is None:
-            raise self._absent(key)
+            if raw is None:
+                raise self._absent(key)
+            found = self._read(raw)
         return found
 
     def find(self, ctx: Ctx, key: K) -> V | None:
         """The stored value, or None."""
-        return self._at(ctx, self._key(key), None)
+        return self._at(ctx, self._keys[key], None)
 
     def put(self, ctx: Ctx, key: K, value: V) -> None:
         """Store `value` under `key`."""
-        self._put(ctx, self._key(key), value)
+        self._put(ctx, self._keys[key], value)
 
     def remove(self, ctx: Ctx, key: K) -> None:
         """Forget `key`."""
-        ctx.state.remove(self._key(key))
+        ctx.state.remove(self._keys[key])
 
     def contains(self, ctx: Ctx, key: K) -> bool:
         """Whether `key` is stored."""
-        return ctx.state.get(self._key(key)) is not None
+        return ctx.state.get(self._keys[key]) is not None
 
     def items(self, ctx: Ctx) -> Iterator[tuple[K, V]]:
         """All rows in the order of the storage keys, as they are now."""

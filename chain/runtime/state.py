@@ -6,7 +6,7 @@ a deletion is a mark. Knows nothing of what the keys mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -106,6 +106,25 @@ class State:
         if self.notes:
             self.notes.pop(key[:_PREFIX], None)
         self.values[key] = value
+
+    def put_all(self, prefix: bytes, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Write each value under its key, as `put` does; what is there already is left alone.
+
+        All keys begin with `prefix`, that of an item.
+        """
+        values, before, journal = self.values, self._before, self._journal
+        self.notes.pop(prefix, None)
+        for key, value in rows:
+            now = values[key]
+            if now == value:
+                continue
+            if key not in before:
+                before[key] = now
+            if now is None or value is None:
+                self._moved.setdefault(prefix, set()).add(key)
+            if journal is not None:
+                journal.append((key, now))
+            values[key] = value
 
     def keys(
         self, prefix: bytes, start: bytes | None = None, count: int | None = None

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import repeat
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.errors import ScaleError
 from chain.runtime.frame import Block, Ctx
-from chain.runtime.pallets.subtensor import columns
+from chain.runtime.pallets.subtensor import columns, shares
 from chain.runtime.pallets.subtensor import storage as s
-from chain.runtime.pallets.subtensor.records import StorageIndex
+from chain.runtime.pallets.subtensor.records import SafeFloat, StorageIndex
 from chain.runtime.state import EmptyState, State
 from chain.types import AccountId, Alpha, NetUid
 from tests.runtime.economy import account
@@ -40,7 +38,7 @@ def test_numbers_are_what_is_stored_or_the_default(amounts: list[int | None]) ->
     for hotkey, amount in zip(hotkeys, amounts, strict=True):
         if amount is not None:
             s.TotalHotkeyAlpha.put(ctx, hotkey, HERE, Alpha(amount))
-    found = columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, repeat(HERE))
+    found = columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, HERE)
     assert found == [int(s.TotalHotkeyAlpha.get(ctx, hotkey, HERE)) for hotkey in hotkeys]
     rates = columns.numbers(ctx, s.Delegates, hotkeys)
     assert rates == [11_796] * len(amounts)
@@ -49,7 +47,7 @@ def test_numbers_are_what_is_stored_or_the_default(amounts: list[int | None]) ->
 @given(st.lists(u64, max_size=9))
 def test_numbers_are_stored_as_the_item_would(amounts: list[int]) -> None:
     ours, theirs, hotkeys = fresh(), fresh(), names(len(amounts))
-    columns.put_numbers(ours, s.AlphaDividendsPerSubnet, repeat(HERE), hotkeys, values=amounts)
+    columns.put_numbers(ours, s.AlphaDividendsPerSubnet, HERE, hotkeys, values=amounts)
     for hotkey, amount in zip(hotkeys, amounts, strict=True):
         s.AlphaDividendsPerSubnet.put(theirs, HERE, hotkey, Alpha(amount))
     assert ours.state.changes() == theirs.state.changes()
@@ -61,10 +59,10 @@ def test_matrices_are_what_is_stored(stored: list[list[tuple[int, int]] | None])
     for uid, row in enumerate(stored):
         if row is not None:
             s.Weights.put(ctx, INDEX, uid, row)
-    found = columns.matrix(ctx, s.Weights, repeat(INDEX), range(len(stored)))
+    found = columns.matrix(ctx, s.Weights, INDEX, range(len(stored)))
     assert [list(row) for row in found] == [row or [] for row in stored]
     again = fresh()
-    columns.put_matrix(again, s.Bonds, repeat(INDEX), range(len(stored)), rows=found)
+    columns.put_matrix(again, s.Bonds, INDEX, range(len(stored)), rows=found)
     for uid, row in enumerate(stored):
         assert s.Bonds.find(again, INDEX, uid) == (row or [])
         assert again.state.get(s.Bonds.raw_key(INDEX, uid)) == s.Bonds.value.encode(row or [])
@@ -74,7 +72,7 @@ def test_long_rows_have_long_counts() -> None:
     ctx = fresh()
     for uid, length in enumerate((0, 63, 64, 16_383, 16_384)):
         s.Weights.put(ctx, INDEX, uid, [(i, 1) for i in range(length)])
-    found = columns.matrix(ctx, s.Weights, repeat(INDEX), range(5))
+    found = columns.matrix(ctx, s.Weights, INDEX, range(5))
     assert [len(row) for row in found] == [0, 63, 64, 16_383, 16_384]
 
 
@@ -99,11 +97,11 @@ def test_what_no_codec_wrote_is_read_as_a_codec_would(
     ctx = fresh()
     ctx.state.put(s.Weights.raw_key(INDEX, 0), raw)
     if read is not None:
-        found = columns.matrix(ctx, s.Weights, repeat(INDEX), range(1))
+        found = columns.matrix(ctx, s.Weights, INDEX, range(1))
         assert [list(row) for row in found] == read == [s.Weights.get(ctx, INDEX, 0)]
         return
     with pytest.raises(ScaleError):
-        columns.matrix(ctx, s.Weights, repeat(INDEX), range(1))
+        columns.matrix(ctx, s.Weights, INDEX, range(1))
     with pytest.raises(ScaleError):
         s.Weights.get(ctx, INDEX, 0)
 
@@ -111,7 +109,46 @@ def test_what_no_codec_wrote_is_read_as_a_codec_would(
 def test_numbers_of_the_wrong_size() -> None:
     ctx, (hotkey,) = fresh(), names(1)
     ctx.state.put(s.TotalHotkeyAlpha.raw_key(hotkey, HERE), b"\x07" + bytes(9))
-    assert columns.numbers(ctx, s.TotalHotkeyAlpha, [hotkey], repeat(HERE)) == [7]
+    assert columns.numbers(ctx, s.TotalHotkeyAlpha, [hotkey], HERE) == [7]
     ctx.state.put(s.TotalHotkeyAlpha.raw_key(hotkey, HERE), b"\x07")
     with pytest.raises(ScaleError):
-        columns.numbers(ctx, s.TotalHotkeyAlpha, [hotkey], repeat(HERE))
+        columns.numbers(ctx, s.TotalHotkeyAlpha, [hotkey], HERE)
+
+
+def test_keys_are_remembered_by_item_and_columns() -> None:
+    hotkeys = names(3)
+    found = columns.raw_keys(s.AlphaDividendsPerSubnet, HERE, hotkeys)
+    assert found == [s.AlphaDividendsPerSubnet.raw_key(HERE, hotkey) for hotkey in hotkeys]
+    assert columns.raw_keys(s.AlphaDividendsPerSubnet, HERE, list(hotkeys)) is found
+    other = columns.raw_keys(s.RootAlphaDividendsPerSubnet, HERE, hotkeys)
+    assert other == [s.RootAlphaDividendsPerSubnet.raw_key(HERE, hotkey) for hotkey in hotkeys]
+    elsewhere = columns.raw_keys(s.AlphaDividendsPerSubnet, NetUid(4), hotkeys)
+    assert not set(found) & set(elsewhere)
+    hotkeys.reverse()
+    assert columns.raw_keys(s.AlphaDividendsPerSubnet, HERE, hotkeys) == found[::-1]
+
+
+def test_too_many_keys_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "_KEYS_KNOWN", 100)
+    monkeypatch.setattr(columns, "_COLUMNS_KNOWN", 6)
+    monkeypatch.setattr(columns, "_rows", {})
+    for count in range(40):
+        assert len(columns.raw_keys(s.Keys, HERE, range(count))) == count
+        assert len(columns._rows) <= 6
+        assert sum(map(len, columns._rows.values())) <= 100 + count
+
+
+def test_a_column_without_a_value_for_each_row_is_refused() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        columns.put_numbers(fresh(), s.AlphaDividendsPerSubnet, HERE, names(3), values=[1, 2])
+
+
+def test_a_share_of_the_wrong_length_is_read_as_its_item_would() -> None:
+    ctx = fresh()
+    whole, cut = names(2)
+    s.AlphaV2.put(ctx, whole, whole, HERE, SafeFloat(2 * 10**20, -20))
+    ctx.state.put(s.AlphaV2.raw_key(cut, cut, HERE), bytes(25))
+    shares.increase_many(ctx, HERE, [(whole, whole, 1), (cut, cut, 1)])
+    ctx.state.put(s.AlphaV2.raw_key(cut, cut, HERE), bytes(23))
+    with pytest.raises(ScaleError):
+        shares.increase_many(ctx, HERE, [(whole, whole, 1), (cut, cut, 1)])

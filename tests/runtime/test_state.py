@@ -28,6 +28,10 @@ def run(state: State, model: dict[bytes, bytes], step: Any, item: bytes) -> dict
     first, second = step
     if isinstance(first, bytes):
         key = item + first
+        if len(first) > 1:  # as one of many
+            state.put_all(key[:32], [(key, second)])
+            rest = {k: v for k, v in model.items() if k != key}
+            return rest if second is None else {**model, key: second}
         if second is None:
             state.remove(key)
             return {k: v for k, v in model.items() if k != key}

@@ -10,7 +10,6 @@ A subnet that is not dynamic (root) trades one to one and free of fees.
 from __future__ import annotations
 
 import decimal
-import functools
 import math
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -132,7 +131,7 @@ class Pool:
         """Weight of the alpha side."""
         return ACCURACY - self.tao_weight
 
-    @functools.cached_property
+    @property
     def price(self) -> int:
         """(alpha weight / TAO weight) * (TAO / alpha); 0 for a pool without alpha."""
         weights = U64F64.ratio(self.alpha_weight, self.tao_weight)

@@ -34,10 +34,10 @@ def block_step(ctx: Ctx) -> None:
     coinbase.run_coinbase(ctx, coinbase.block_emission(ctx))
 
     # 4. Averages, of the prices that the emission left behind.
-    netuids = coinbase.subnets(ctx)
+    netuids, root = coinbase.subnets(ctx), coinbase.weighted_root(ctx)
     for netuid in coinbase.emitting(ctx, netuids):
         coinbase.update_moving_price(ctx, netuid)
-        s.RootProp.put(ctx, netuid, coinbase.root_proportion(ctx, netuid))
+        s.RootProp.put(ctx, netuid, coinbase.root_proportion(ctx, netuid, root))
 
     # 5. Children that an epoch has admitted: that epoch did not count them yet.
     children.apply_due_children(ctx, netuids)

@@ -81,11 +81,18 @@ def update_moving_price(ctx: Ctx, netuid: NetUid) -> None:
     s.SubnetMovingPrice.put(ctx, netuid, I96F32.convert(moved, U64F64))
 
 
-def root_proportion(ctx: Ctx, netuid: NetUid) -> int:
-    """Weighted root stake over itself and the subnet's alpha, U96F32."""
-    root = U96F32.of(int(s.SubnetTAO.get(ctx, ROOT_NETUID)))
-    weighted = U96F32.mul(root, epoch.tao_weight(ctx))
-    return U96F32.safe_div(weighted, U96F32.add(weighted, U96F32.of(alpha_issuance(ctx, netuid))))
+def weighted_root(ctx: Ctx) -> int:
+    """All stake on root at the TAO weight, U96F32."""
+    return U96F32.mul(U96F32.of(int(s.SubnetTAO.get(ctx, ROOT_NETUID))), epoch.tao_weight(ctx))
+
+
+def root_proportion(ctx: Ctx, netuid: NetUid, root: int | None = None) -> int:
+    """Weighted root stake over itself and the subnet's alpha, U96F32.
+
+    Who asks of many subnets gives the weighted `root`.
+    """
+    root = weighted_root(ctx) if root is None else root
+    return U96F32.safe_div(root, U96F32.add(root, U96F32.of(alpha_issuance(ctx, netuid))))
 
 
 def subnets(ctx: Ctx) -> list[NetUid]:
@@ -143,8 +150,8 @@ class Terms:
     excess_tao: int
 
 
-def terms(ctx: Ctx, netuid: NetUid, tao_emission: int) -> Terms:
-    """What becomes of `tao_emission` (U96F32) and of the block's alpha.
+def terms(ctx: Ctx, netuid: NetUid, tao_emission: int, root: int | None = None) -> Terms:
+    """What becomes of `tao_emission` (U96F32) and of the block's alpha; `root` is weighted.
 
     The pool takes TAO and alpha at its price, as much alpha as the root proportion of the alpha
     emission; TAO beyond that buys alpha.
@@ -152,7 +159,7 @@ def terms(ctx: Ctx, netuid: NetUid, tao_emission: int) -> Terms:
     alpha_emission = U96F32.of(emission_for(alpha_issuance(ctx, netuid)))
     price = U96F32.convert(swap.price(ctx, netuid), U64F64)
     alpha_in, tao_in = U96F32.safe_div(tao_emission, price), tao_emission
-    cap = U96F32.mul(root_proportion(ctx, netuid), alpha_emission)
+    cap = U96F32.mul(root_proportion(ctx, netuid, root), alpha_emission)
     if alpha_in > cap:
         alpha_in, tao_in = cap, U96F32.mul(cap, price)
     return Terms(tao_in, alpha_in, alpha_emission, U96F32.sub(tao_emission, tao_in))
@@ -168,9 +175,9 @@ def run_coinbase(ctx: Ctx, emission: Rao) -> None:
     netuids = emitting(ctx, all_subnets)
     shares = emission_shares(ctx, netuids)
     sells_root = sells_root_dividends(ctx, netuids)
-    tao = U64F64.of(int(emission))
+    tao, root = U64F64.of(int(emission)), weighted_root(ctx)
     given = {
-        netuid: terms(ctx, netuid, U96F32.convert(U64F64.mul(tao, share), U64F64))
+        netuid: terms(ctx, netuid, U96F32.convert(U64F64.mul(tao, share), U64F64), root)
         for netuid, share in shares.items()
     }
 
@@ -178,7 +185,7 @@ def run_coinbase(ctx: Ctx, emission: Rao) -> None:
     spent = sum((_inject(ctx, netuid, t) for netuid, t in given.items()), Rao(0))
     _mint(ctx, spent)
     for netuid, t in given.items():
-        _fill_pots(ctx, netuid, t.alpha_out, sells_root)
+        _fill_pots(ctx, netuid, t.alpha_out, sells_root, root)
 
     # The pots are drained before any epoch runs: one subnet's epoch must not see another's pay.
     for netuid, pots in sorted(_drain(ctx, all_subnets).items()):
@@ -230,7 +237,7 @@ def _buy_for_protocol(ctx: Ctx, netuid: NetUid, tao: Rao) -> Rao:
     return tao
 
 
-def _fill_pots(ctx: Ctx, netuid: NetUid, alpha_out: int, sells_root: bool) -> None:
+def _fill_pots(ctx: Ctx, netuid: NetUid, alpha_out: int, sells_root: bool, weighted: int) -> None:
     """Share the participants' alpha (U96F32) between owner, miners, validators, root stakers."""
     created = Alpha(U96F32.to_u64(alpha_out))
     s.SubnetAlphaOutEmission.put(ctx, netuid, created)
@@ -240,7 +247,7 @@ def _fill_pots(ctx: Ctx, netuid: NetUid, alpha_out: int, sells_root: bool) -> No
         alpha_out = U96F32.sub(alpha_out, cut)
         _add(ctx, s.PendingOwnerCut, netuid, cut)
     # The root proportion is that of the issuance as it is now, pool and this block included.
-    root = U96F32.mul(U96F32.mul(root_proportion(ctx, netuid), alpha_out), _HALF)
+    root = U96F32.mul(U96F32.mul(root_proportion(ctx, netuid, weighted), alpha_out), _HALF)
     server = U96F32.mul(alpha_out, _HALF)
     _add(ctx, s.PendingServerEmission, netuid, server)
     _add(ctx, s.PendingValidatorEmission, netuid, U96F32.sub(U96F32.sub(alpha_out, server), root))

@@ -9,7 +9,6 @@ Paying out is the coinbase's. Voting power is not tracked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from chain.runtime.fixed import I64F64, U16_MAX, U64_MAX, U64F64, U96F32
@@ -65,22 +64,24 @@ def stake_weight(ctx: Ctx, netuid: NetUid, hotkey: AccountId) -> int:
 def stake_weights(ctx: Ctx, netuid: NetUid, hotkeys: Sequence[AccountId]) -> list[int]:
     """The `stake_weight` of each of `hotkeys`."""
     weight = tao_weight(ctx)
-    own = columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, repeat(netuid))
-    tao = columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, repeat(ROOT_NETUID))
-    children = columns.stored(ctx, s.ChildKeys, hotkeys, repeat(netuid))
-    parents = columns.stored(ctx, s.ParentKeys, hotkeys, repeat(netuid))
+    own = columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, netuid)
+    tao = columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, ROOT_NETUID)
+    children = columns.stored(ctx, s.ChildKeys, hotkeys, netuid)
+    parents = columns.stored(ctx, s.ParentKeys, hotkeys, netuid)
     return [
-        stake_weight(ctx, netuid, hotkeys[i])
-        if children[i] or parents[i]
-        else _weighed(own[i], tao[i], weight)
-        for i in range(len(hotkeys))
+        stake_weight(ctx, netuid, hotkey) if above or below else _weighed(alpha, root, weight)
+        for hotkey, alpha, root, below, above in zip(
+            hotkeys, own, tao, children, parents, strict=True
+        )
     ]
 
 
 def _weighed(alpha: int, tao: int, weight: int) -> int:
     """Alpha and, at the TAO `weight` (U96F32), root stake, as I64F64 raw bits."""
-    weighted = I64F64.mul(I64F64.of(tao), I64F64.convert(weight, U96F32)) if tao else 0
-    return I64F64.add(I64F64.of(alpha), weighted)
+    own = I64F64.of(alpha)
+    if not tao:
+        return own
+    return I64F64.add(own, I64F64.mul(I64F64.of(tao), I64F64.convert(weight, U96F32)))
 
 
 # Mechanisms
@@ -155,7 +156,7 @@ class Seats(NamedTuple):
 
 def _hotkeys(ctx: Ctx, netuid: NetUid) -> list[AccountId | None]:
     uids = range(s.SubnetworkN.get(ctx, netuid))
-    return columns.accounts(ctx, s.Keys, repeat(netuid), uids)
+    return columns.accounts(ctx, s.Keys, netuid, uids)
 
 
 def gather(
@@ -169,7 +170,7 @@ def gather(
     owner = s.SubnetOwnerHotkey.find(ctx, netuid)
     owner_uid = None if owner is None else s.Uids.find(ctx, netuid, owner)
     permits = s.ValidatorPermit.get(ctx, netuid)[:n]
-    registered = columns.numbers(ctx, s.BlockAtRegistration, repeat(netuid), range(n))
+    registered = columns.numbers(ctx, s.BlockAtRegistration, netuid, range(n))
     low, high = s.AlphaValues.get(ctx, netuid)
     return yuma.EpochInput(
         block=ctx.block,
@@ -185,8 +186,8 @@ def gather(
         owner_uid=owner_uid,
         validator_permit=[*permits, *[False] * (n - len(permits))],
         max_validators=s.MaxAllowedValidators.get(ctx, netuid),
-        weights=columns.matrix(ctx, s.Weights, repeat(index), range(n)),
-        bonds=columns.matrix(ctx, s.Bonds, repeat(index), range(n)),
+        weights=columns.matrix(ctx, s.Weights, index, range(n)),
+        bonds=columns.matrix(ctx, s.Bonds, index, range(n)),
         kappa=s.Kappa.get(ctx, netuid),
         bonds_penalty=s.BondsPenalty.get(ctx, netuid),
         bonds_moving_average=min(s.BondsMovingAverage.get(ctx, netuid), yuma.PER_MILLION),
@@ -227,7 +228,7 @@ def _commit_blocks(
 def _store_mechanism(ctx: Ctx, index: StorageIndex, output: yuma.EpochOutput) -> None:
     s.Incentive.put(ctx, index, output.incentive)
     # Every uid gets a row: whoever has no permit any more loses its bonds.
-    columns.put_matrix(ctx, s.Bonds, repeat(index), range(len(output.bonds)), rows=output.bonds)
+    columns.put_matrix(ctx, s.Bonds, index, range(len(output.bonds)), rows=output.bonds)
     emissions = [Alpha(emission) for emission in output.server_emission]
     ctx.deposit(ev.IncentiveAlphaEmittedToMiners(index, emissions))
 
@@ -253,7 +254,9 @@ def _store_combined(
                 totals[uid] = U64F64.to_int(U64F64.add(U64F64.of(totals[uid]), part))
         return totals
 
-    def any_of(mechanisms: Iterable[Sequence[bool]]) -> list[bool]:
+    def any_of(mechanisms: Iterable[list[bool]]) -> list[bool]:
+        if len(weights) == 1:
+            return next(iter(mechanisms))
         return [any(flags) for flags in zip(*mechanisms, strict=True)]
 
     s.Active.put(ctx, netuid, any_of(o.active for o in outputs))

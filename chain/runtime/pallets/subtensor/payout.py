@@ -8,9 +8,8 @@ Rounding leaves crumbs that nobody holds: they stay in `SubnetAlphaOut`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import repeat
 
 from chain.runtime.fixed import U16_MAX, U64_MAX, U96F32
 from chain.runtime.frame import Ctx, StorageDoubleMap
@@ -42,8 +41,7 @@ def distribute(ctx: Ctx, netuid: NetUid, pots: Pots) -> None:
         ctx, netuid, {hotkey: e.dividend for hotkey, e in earned.items()}
     )
     alpha, root = (
-        columns.numbers(ctx, s.TotalHotkeyAlpha, dividends, repeat(on))
-        for on in (netuid, ROOT_NETUID)
+        columns.numbers(ctx, s.TotalHotkeyAlpha, dividends, on) for on in (netuid, ROOT_NETUID)
     )
     stakes = dict(zip(dividends, zip(alpha, root, strict=True), strict=True))
     # Without miners the validators get the whole.
@@ -66,7 +64,11 @@ def _shared_with_parents(
 ) -> dict[AccountId, int]:
     """The dividend of each hotkey, U96F32, once all have given their parents what is theirs."""
     received: dict[AccountId, int] = {}
-    parents = columns.stored(ctx, s.ParentKeys, dividends, repeat(netuid))
+    parents = columns.stored(ctx, s.ParentKeys, dividends, netuid)
+    if not any(parents):
+        return {
+            hotkey: U96F32.of(dividend) if dividend else 0 for hotkey, dividend in dividends.items()
+        }
     for (hotkey, dividend), with_parents in zip(dividends.items(), parents, strict=True):
         parts = [(hotkey, dividend)]
         if with_parents is not None:
@@ -184,7 +186,7 @@ def _pay_miners(ctx: Ctx, netuid: NetUid, incentives: Mapping[AccountId, int]) -
             continue
         paid.append(hotkey)
     owners = _owners(ctx, paid)
-    chosen = columns.accounts(ctx, s.AutoStakeDestination, owners, repeat(netuid))
+    chosen = columns.accounts(ctx, s.AutoStakeDestination, owners, netuid)
     grants = []
     for hotkey, owner, destination in zip(paid, owners, chosen, strict=True):
         incentive = incentives[hotkey]
@@ -210,13 +212,13 @@ def _pay_validators(ctx: Ctx, netuid: NetUid, dividends: Mapping[AccountId, int]
     rest = _pay_takes(ctx, netuid, dividends)
     shares.increase_all_of(ctx, list(rest), netuid, list(rest.values()))
     _replace(ctx, s.AlphaDividendsPerSubnet, netuid, rest)
-    now = columns.numbers(ctx, s.TotalHotkeyAlpha, rest, repeat(netuid))
-    columns.put_numbers(ctx, s.TotalHotkeyAlphaLastEpoch, rest, repeat(netuid), values=now)
+    now = columns.numbers(ctx, s.TotalHotkeyAlpha, rest, netuid)
+    columns.put_numbers(ctx, s.TotalHotkeyAlphaLastEpoch, rest, netuid, values=now)
 
 
 def _pay_root_stakers(ctx: Ctx, netuid: NetUid, dividends: Mapping[AccountId, int]) -> None:
     rest = _pay_takes(ctx, netuid, dividends)
-    stakes = columns.numbers(ctx, s.TotalHotkeyAlpha, rest, repeat(ROOT_NETUID))
+    stakes = columns.numbers(ctx, s.TotalHotkeyAlpha, rest, ROOT_NETUID)
     for (hotkey, amount), stake in zip(rest.items(), stakes, strict=True):
         # Root stake is owed even nothing: it makes the rate exist.
         owed = stake and rootdividends.accrue(ctx, hotkey, netuid, Alpha(amount))
@@ -245,7 +247,7 @@ def _pay_takes(
     return rest
 
 
-def _owners(ctx: Ctx, hotkeys: Iterable[AccountId]) -> list[AccountId]:
+def _owners(ctx: Ctx, hotkeys: Collection[AccountId]) -> list[AccountId]:
     return [owner or s.ZERO for owner in columns.accounts(ctx, s.Owner, hotkeys)]
 
 
@@ -268,8 +270,8 @@ def _replace(
     amounts: Mapping[AccountId, int],
 ) -> None:
     """Let `amounts` be all that is stored under `netuid`."""
-    kept = set(map(item.raw_key, repeat(netuid), amounts))
+    kept = set(columns.raw_keys(item, netuid, amounts))
     for key in ctx.state.keys(item.raw_key(netuid)):
         if key not in kept:
             ctx.state.remove(key)
-    columns.put_numbers(ctx, item, repeat(netuid), amounts, values=list(amounts.values()))
+    columns.put_numbers(ctx, item, netuid, amounts, values=list(amounts.values()))

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from chain.errors import ModuleError
 from chain.runtime.fixed import I96F32, U64_MAX
 from chain.runtime.frame import Ctx, ensure, signed
+from chain.runtime.pallets.subtensor import columns, ratelimits, rootdividends
 from chain.runtime.pallets.subtensor import errors as er
-from chain.runtime.pallets.subtensor import ratelimits, rootdividends
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.pallet import pallet
 from chain.scale import U64, codec
@@ -78,11 +78,14 @@ def _list_stakers(ctx: Ctx) -> None:
         if ctx.state.values[key] != NO_RATES
     }
     # All stake there is: its keys are many, so that only those of root are taken apart.
-    for key in ctx.state.keys(s.AlphaV2.prefix):
-        if key.endswith(ON_ROOT):
-            hotkey, coldkey, _ = s.AlphaV2.keys_of(key)
-            if hotkey in paying:
-                list_staker(ctx, coldkey)
+    on_root = [key for key in ctx.state.keys(s.AlphaV2.prefix) if key.endswith(ON_ROOT)]
+    holders = map(s.AlphaV2.keys_of, on_root)
+    stakers = list(dict.fromkeys(coldkey for hotkey, coldkey, _ in holders if hotkey in paying))
+    for coldkey, place in zip(
+        stakers, columns.stored(ctx, s.StakingColdkeys, stakers), strict=True
+    ):
+        if place is None:
+            list_staker(ctx, coldkey)
 
 
 def list_staker(ctx: Ctx, coldkey: AccountId) -> None:

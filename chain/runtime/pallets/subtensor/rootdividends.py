@@ -133,10 +133,12 @@ def is_worth_claiming(ctx: Ctx, netuid: NetUid, alpha: Alpha) -> bool:
 
     A subnet that sets no least of its own has root's, which is all that later runtimes know.
     """
+    if not alpha:
+        return False
     least = s.RootClaimableThreshold.find(ctx, netuid)
     if least is None:
         least = s.RootClaimableThreshold.get(ctx, ROOT_NETUID)
-    return bool(alpha) and I96F32.of(int(alpha)) >= least
+    return I96F32.of(int(alpha)) >= least
 
 
 def _claim(ctx: Ctx, hotkey: AccountId, coldkey: AccountId, netuid: NetUid) -> None:

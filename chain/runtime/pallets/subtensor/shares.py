@@ -8,15 +8,16 @@ Knows nothing of TAO, of pools that trade, or of who may do what.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
-from itertools import repeat
-from typing import Any
 
 from chain.runtime.fixed import U64_MAX
 from chain.runtime.frame import Ctx, Item
 from chain.runtime.pallets.subtensor import columns
 from chain.runtime.pallets.subtensor import storage as s
+from chain.runtime.pallets.subtensor.columns import Column
 from chain.runtime.pallets.subtensor.records import SafeFloat
+from chain.scale import Reader
 from chain.types import AccountId, Alpha, NetUid
 
 Number = tuple[int, int]
@@ -59,6 +60,8 @@ def mul_div(a: SafeFloat, b: SafeFloat, c: SafeFloat) -> SafeFloat:
 
 
 def _kept(mantissa: int, exponent: int) -> Number:
+    if MIN_MANTISSA < mantissa <= MAX_MANTISSA:
+        return mantissa, exponent
     if not mantissa:
         return 0, 0
     # To within a digit in one step: digits cut off together are cut off as one by one.
@@ -141,13 +144,12 @@ def increase_many(
     if not grants:
         return
     hotkeys, coldkeys, alphas = zip(*grants, strict=True)
-    here = repeat(netuid)
     totals = dict(
-        zip(hotkeys, columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, here), strict=True)
+        zip(hotkeys, columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, netuid), strict=True)
     )
-    issued = dict(zip(hotkeys, _numbers(ctx, s.TotalHotkeySharesV2, hotkeys, here), strict=True))
+    issued = dict(zip(hotkeys, _numbers(ctx, s.TotalHotkeySharesV2, hotkeys, netuid), strict=True))
     holders = list(zip(hotkeys, coldkeys, strict=True))
-    held = dict(zip(holders, _numbers(ctx, s.AlphaV2, hotkeys, coldkeys, here), strict=True))
+    held = dict(zip(holders, _numbers(ctx, s.AlphaV2, hotkeys, coldkeys, netuid), strict=True))
     for holder, alpha in zip(holders, alphas, strict=True):
         hotkey = holder[0]
         shares, total, own = issued[hotkey], totals[hotkey], held[holder]
@@ -160,32 +162,32 @@ def increase_many(
         held[holder] = new if own == shares or not shares[0] else _sum(own, worth)
         totals[hotkey] = min(total + alpha, U64_MAX)
 
-    _put_many(ctx, s.AlphaV2, [(*holder, netuid) for holder in held], list(held.values()))
-    _put_many(
-        ctx, s.TotalHotkeySharesV2, [(hotkey, netuid) for hotkey in issued], list(issued.values())
-    )
-    columns.put_numbers(ctx, s.TotalHotkeyAlpha, totals, here, values=list(totals.values()))
+    _put_numbers(ctx, s.AlphaV2, *zip(*held, strict=True), netuid, numbers=held.values())
+    _put_numbers(ctx, s.TotalHotkeySharesV2, issued, netuid, numbers=issued.values())
+    columns.put_numbers(ctx, s.TotalHotkeyAlpha, totals, netuid, values=list(totals.values()))
     _count_staked(ctx, netuid, sum(alphas))
 
 
-def _numbers(ctx: Ctx, item: Item[SafeFloat], *keys: Iterable[Any]) -> list[Number]:
-    return [
-        (0, 0)
-        if raw is None
-        else (int.from_bytes(raw[:16], "little"), int.from_bytes(raw[16:24], "little", signed=True))
-        for raw in columns.stored(ctx, item, *keys)
+_PACKED = struct.Struct("<QQq")  # the halves of a mantissa, and the exponent
+_ZERO = bytes(_PACKED.size)
+_LOW_HALF = (1 << 64) - 1
+
+
+def _numbers(ctx: Ctx, item: Item[SafeFloat], *keys: Column) -> list[Number]:
+    found = [_ZERO if raw is None else raw for raw in columns.stored(ctx, item, *keys)]
+    if {*map(len, found)} - {_PACKED.size}:  # only a cheat writes what no codec wrote
+        return [(a.mantissa, a.exponent) for a in map(item.value.read, map(Reader, found))]
+    packed = b"".join(found)
+    return [(low | high << 64, exponent) for low, high, exponent in _PACKED.iter_unpack(packed)]
+
+
+def _put_numbers(ctx: Ctx, item: Item[SafeFloat], *keys: Column, numbers: Iterable[Number]) -> None:
+    pack = _PACKED.pack
+    encoded = [
+        pack(mantissa & _LOW_HALF, mantissa >> 64, exponent) if mantissa else None
+        for mantissa, exponent in numbers
     ]
-
-
-def _put_many(
-    ctx: Ctx, item: Item[SafeFloat], rows: Sequence[tuple[Any, ...]], numbers: Sequence[Number]
-) -> None:
-    for row, (mantissa, exponent) in zip(rows, numbers, strict=True):
-        if mantissa:
-            raw = mantissa.to_bytes(16, "little") + exponent.to_bytes(8, "little", signed=True)
-            ctx.state.put(item.raw_key(*row), raw)
-        else:
-            ctx.state.remove(item.raw_key(*row))
+    columns.put(ctx, item, *keys, encoded=encoded)
 
 
 def decrease(ctx: Ctx, hotkey: AccountId, coldkey: AccountId, netuid: NetUid, alpha: Alpha) -> None:
@@ -219,8 +221,7 @@ def increase_all_of(
     ctx: Ctx, hotkeys: Sequence[AccountId], netuid: NetUid, alphas: Sequence[int]
 ) -> None:
     """Raise the value of the pool of each of `hotkeys`, all different, as `increase_all` does."""
-    here = repeat(netuid)
-    totals = columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, here)
+    totals = columns.numbers(ctx, s.TotalHotkeyAlpha, hotkeys, netuid)
     raised = [
         (hotkey, min(total + alpha, U64_MAX))
         for hotkey, total, alpha in zip(hotkeys, totals, alphas, strict=True)
@@ -228,7 +229,7 @@ def increase_all_of(
     ]
     if raised:
         changed, values = zip(*raised, strict=True)
-        columns.put_numbers(ctx, s.TotalHotkeyAlpha, changed, here, values=values)
+        columns.put_numbers(ctx, s.TotalHotkeyAlpha, changed, netuid, values=values)
         _count_staked(ctx, netuid, sum(alphas))
 
 

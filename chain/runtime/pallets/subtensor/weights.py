@@ -466,6 +466,8 @@ def reveal_timelocked(ctx: Ctx) -> None:
     What the beacon was not heard of waits, and is dropped when the epoch is over. Subnets whose
     epoch is put off in this block wait with it.
     """
+    if not ctx.state.keys(s.TimelockedWeightCommits.prefix, count=1):
+        return  # nothing is sealed
     netuids = [netuid for netuid, _ in s.NetworksAdded.items(ctx) if netuid != ROOT_NETUID]
     deferred = tempo.epochs_deferred_now(ctx, netuids)
     for netuid in netuids:
