@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from chain.client.metagraph import Metagraph
 from chain.client.subnet import Schedule
 
-SETTLE_BLOCKS = 4
+SETTLE_BLOCKS = 10
 """After an epoch, before the first question: miners look up who has a permit now."""
 
 
