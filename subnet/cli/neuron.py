@@ -137,5 +137,9 @@ def run(
     except ChainAway as error:
         advice = "see --network; a chain of your own starts with: subnet devnet"
         raise ChainAway(error.endpoint, f"{error.reason}; {advice}") from error
+    except Exception as error:
+        if exits.code_of(error) is None:
+            log.exception("a bug ended this process")  # it may not be seen a second time
+        raise
     if _code_of(stopped_by):
         raise typer.Exit(_code_of(stopped_by))

@@ -75,7 +75,7 @@ def many(town: Town, wallets: Path) -> Callable[..., list[Any]]:
             check=True,
             capture_output=True,
             text=True,
-            timeout=250,
+            timeout=900,
         )
         said = [json.loads(line) for line in done.stdout.splitlines()]
         for (words, _), one in zip(commands, said, strict=True):

@@ -92,3 +92,21 @@ def test_a_neuron_may_hold_more_files_than_its_connections_need(
     with started(FILES, tmp_path, str(soft), str(hard)) as process:
         heard, _ = process.communicate(timeout=20)
     assert heard == f"{then} {hard}\n"
+
+
+BUG = """
+from subnet.cli.neuron import run
+from subnet.config import MinerSettings
+
+async def breaks(settings, *, stop):
+    assert settings is None
+
+run(breaks, MinerSettings, None, {})
+"""
+
+
+def test_a_bug_leaves_its_trace_in_the_log(tmp_path: Path) -> None:
+    with started(BUG, tmp_path) as process:
+        _, said = process.communicate(timeout=20)
+    said, _, logged = said.partition("a bug ended this process")
+    assert "Traceback" not in said and "in breaks" in logged[:2000]
