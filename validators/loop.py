@@ -20,6 +20,7 @@ from chain.client.chain import Chain
 from chain.client.metagraph import Metagraph
 from chain.client.subnet import Schedule
 from chain.errors import ChainAway
+from scoring.shaping import burn
 from subnet.config import ValidatorSettings
 from subnet.definition import Subnet
 from subnet.errors import DefinitionError, EngineAway, NotRegistered, StateError
@@ -35,14 +36,7 @@ from validators.prompts.vault import Vault, digest
 from validators.record import record
 from validators.sampler import sample
 from validators.sinks import Sinks
-from validators.weights import (
-    Hiding,
-    WeightsReport,
-    block_to_set,
-    burn,
-    find_landed,
-    set_weights,
-)
+from validators.weights import Hiding, WeightsReport, block_to_set, find_landed, set_weights
 
 log = logging.getLogger(__name__)
 

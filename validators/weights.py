@@ -73,18 +73,6 @@ def block_to_set(schedule: Schedule, *, last_update: int, rate_limit: int) -> in
     return allowed if allowed < schedule.next_block else None
 
 
-def burn(weights: Mapping[int, float], owner: int | None, share: float) -> dict[int, float]:
-    """`weights` with `share` (0..1) of their sum given to the seat of the owner, if it has one.
-
-    The chain burns what that seat would be paid.
-    """
-    total = sum(weights.values())
-    if not share or not total or owner is None:
-        return dict(weights)
-    kept = {uid: weight * (1 - share) for uid, weight in weights.items()}
-    return {**kept, owner: kept.get(owner, 0.0) + total * share}
-
-
 async def set_weights(
     chain: Chain,
     hotkey: Signer,

@@ -32,7 +32,7 @@ from validators.ledger import Ledger
 from validators.moment import Moment
 from validators.prompts.vault import Vault
 from validators.sinks import Sinks
-from validators.weights import Hiding, WeightsReport, burn, find_landed, set_weights
+from validators.weights import Hiding, WeightsReport, find_landed, set_weights
 
 TEMPO = 20
 ALICE = Keypair.create_from_uri("//Alice")
@@ -427,11 +427,3 @@ def test_which_commit_is_sent_where() -> None:
     assert call("test") == call("finney") == "commit_timelocked_weights"
     assert call("finney", "commit_weights") == "commit_weights"
     assert call("local", "commit_timelocked_weights") == "commit_timelocked_weights"
-
-
-def test_a_share_is_burned() -> None:
-    assert burn({1: 0.75, 2: 0.25}, 0, 0.5) == {0: 0.5, 1: 0.375, 2: 0.125}
-    assert burn({0: 0.5, 1: 0.5}, 0, 0.5) == {0: 0.75, 1: 0.25}
-    assert burn({1: 1.0}, None, 0.5) == {1: 1.0}
-    assert burn({1: 0.0}, 0, 0.5) == {1: 0.0}
-    assert burn({1: 1.0}, 0, 0.0) == {1: 1.0}
