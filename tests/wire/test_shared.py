@@ -345,7 +345,7 @@ async def test_a_redis_whose_scripts_outlive_its_memory_serves_nobody(
                 case b"EXEC", _:
                     begun.append(words[0])
                     writer.write(b"*2\r\n+OK\r\n+OK\r\n")
-                case (b"EVAL" | b"SCRIPT"), _:
+                case ((b"EVAL" | b"SCRIPT"), _):
                     writer.write(b"+QUEUED\r\n")
                 case _:
                     writer.write(b"+OK\r\n")
