@@ -37,6 +37,8 @@ OLDEST: Final = 7
 """The first Redis whose scripts live nowhere but in its own memory."""
 _TOGETHER: Final = 64
 """Claims in one round trip at most."""
+_IDLE_S: Final = 1.0
+"""After so long without a word the connection may lead to a Redis that is no more."""
 
 # Marks that are there as long as nothing was lost: the field "*" of the floors, which is also the
 # floor under everybody, and the empty member of the set.
@@ -150,6 +152,7 @@ class SharedStore:
         self._burst = burst
         self._clock = clock
         self._problem = ""  # empty while Redis is well
+        self._heard = 0.0
         self._waiting: list[_Claim] = []
         self._sending: asyncio.Task[None] | None = None
 
@@ -223,6 +226,8 @@ class SharedStore:
             keys.append(self._key(f"share:{claim.hotkey}"))
             oldest = _digits(claim.now_ns - MAX_AGE_NS - CLOCK_SKEW_NS)
             arguments += (_digits(claim.nonce), claim.hotkey, oldest, _newest(claim.now_ns))
+        if time.monotonic() - self._heard > _IDLE_S:
+            await self._wake()
         try:
             outcomes: list[bytes] = await self._redis.evalsha(
                 self._sha, len(keys), *keys, *arguments
@@ -232,8 +237,16 @@ class SharedStore:
             return [b"new"] * len(claims)
         except self._errors as error:
             raise await self._away(error) from error
+        self._heard = time.monotonic()
         self._is_back()
         return outcomes
+
+    async def _wake(self) -> None:
+        """Drop connections that died while nobody spoke: a claim cannot be sent a second time."""
+        try:
+            await self._redis.ping()
+        except self._errors:
+            await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def _begin_again(self, now_ns: int) -> None:
         logger.warning("Redis is new, or was restarted: nonces used before are refused")

@@ -124,6 +124,20 @@ async def test_a_redis_that_is_back_serves_what_is_signed_afresh(redis: RedisSer
         assert (await send(second, signed(BODY, nonce=clock.now), BODY)).error == "replayed"
 
 
+async def test_a_worker_that_was_silent_while_redis_restarted_loses_no_question(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = NOW + 60 * SECOND
+    monkeypatch.setattr("subnet.wire.shared._IDLE_S", 0.0)
+    async with opened(redis) as busy, opened(redis) as silent:
+        assert await silent.claim("a", NOW, NOW)
+        redis.restart()
+        with pytest.raises((StoreAway, StoreNew)):
+            await busy.claim("a", NOW + 1, NOW)  # from here on Redis has a memory again
+        assert await busy.claim("a", later, later)
+        assert await silent.claim("a", later + 1, later)
+
+
 async def test_the_replayer_after_a_snapshot_of_redis_came_back_is_refused(tmp_path: Path) -> None:
     """The snapshot holds our marks, and not the nonces accepted after it."""
     with redis_server(tmp_path, snapshots=True) as server:
