@@ -322,3 +322,11 @@ def test_normalised_is_in_proportion(weights: dict[int, float]) -> None:
     for key, weight in weights.items():
         exact = float(Fraction(weight) / total) if total else 0.0
         assert whole[key] == pytest.approx(exact, rel=1e-12, abs=1e-300)
+
+
+def test_burning_by_hand() -> None:
+    assert burn({1: 0.75, 2: 0.25}, 0, 0.5) == {0: 0.5, 1: 0.375, 2: 0.125}
+    assert burn({0: 0.5, 1: 0.5}, 0, 0.5) == {0: 0.75, 1: 0.25}
+    assert burn({1: 1.0}, None, 0.5) == {1: 1.0}
+    assert burn({1: 0.0}, 0, 0.5) == {1: 0.0}
+    assert burn({1: 1.0}, 0, 0.0) == {1: 1.0}

@@ -29,6 +29,7 @@ from tests.wire.world import (
     MINER,
     NOW,
     SECOND,
+    SMALL_ORDER,
     STRANGER,
     VALIDATOR,
     replaced,
@@ -224,21 +225,6 @@ def test_the_one_who_reads_a_wallets_text_signature_cannot_send_requests() -> No
         assert bittensor_core.verify(payload, wrapped, claim.hotkey, keypair.crypto_type)
         with pytest.raises(BadSignature):
             verify(replaced(lines, auth.SIGNATURE, "0x" + wrapped.hex()))
-
-
-SMALL_ORDER = [
-    bytes.fromhex(encoding)[:31] + bytes([bytes.fromhex(encoding)[31] | sign])
-    for encoding in (
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    )
-    for sign in (0, 0x80)
-]
 
 
 @pytest.mark.parametrize("key", SMALL_ORDER, ids=lambda key: key.hex()[:8] + key.hex()[-2:])

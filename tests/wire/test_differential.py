@@ -25,7 +25,7 @@ from multidict import CIMultiDict
 
 from subnet.wire import auth
 from subnet.wire.errors import AuthRefused
-from tests.wire.world import MINER, NOW, SECOND, STRANGER
+from tests.wire.world import MINER, NOW, SECOND, SMALL_ORDER, STRANGER
 
 CHUNK = 10_000
 MILLION = 100 * CHUNK
@@ -39,19 +39,6 @@ SENDERS = [
     for scheme in (CRYPTO_SR25519, CRYPTO_ED25519)
 ]
 ALL = (auth.VERSION, auth.HOTKEY, auth.RECEIVER, auth.NONCE, auth.CRYPTO, auth.SIGNATURE)
-WEAK = [
-    bytes.fromhex(encoding)[:31] + bytes([bytes.fromhex(encoding)[31] | sign])
-    for encoding in (
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    )
-    for sign in (0, 0x80)
-]
 ORDER = 2**252 + 27742317777372353535851937790883648493
 """Of the curve's group: s and s + ORDER satisfy the same equation."""
 
@@ -199,7 +186,7 @@ def _weak_key(request: Request) -> bool:
         key = bytes(bittensor_core.ss58_decode(request.get(auth.HOTKEY) or ""))
     except ValueError:
         return False
-    return key in WEAK if _scheme(request) == "ed25519" else key == bytes(32)
+    return key in SMALL_ORDER if _scheme(request) == "ed25519" else key == bytes(32)
 
 
 def _wrapped_signature(request: Request) -> bool:
@@ -537,7 +524,7 @@ def weak_sender(source: random.Random, keypair: Keypair, request: Request) -> Re
     if source.random() < 0.2:
         key, scheme, forged = bytes(32), "sr25519", bytes(63) + b"\x80"
     else:
-        key, scheme, forged = source.choice(WEAK), "ed25519", b"\x01" + bytes(63)
+        key, scheme, forged = source.choice(SMALL_ORDER), "ed25519", b"\x01" + bytes(63)
     request = request.set(auth.HOTKEY, str(bittensor_core.ss58_encode(key, 42)))
     request = request.drop(auth.CRYPTO).add(auth.CRYPTO, scheme)
     return request.set(auth.SIGNATURE, "0x" + forged.hex())

@@ -177,3 +177,19 @@ async def hear(reader: asyncio.StreamReader) -> Heard:
     status, *lines = head.decode().split("\r\n")
     headers = tuple((name, value) for name, _, value in (line.partition(": ") for line in lines))
     return Heard(int(status.split(" ")[1]), headers, body)
+
+
+SMALL_ORDER = [
+    bytes.fromhex(encoding)[:31] + bytes([bytes.fromhex(encoding)[31] | sign])
+    for encoding in (
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    )
+    for sign in (0, 0x80)
+]
+"""ed25519 keys under which anybody can sign: the points of small order, in all encodings."""
