@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 
 from benchmarks import flood
@@ -30,17 +32,28 @@ async def serving(limits: Limits) -> AsyncIterator[tuple[Axon, int]]:
 
 async def test_the_flooder_costs_a_validator_no_question() -> None:
     # A question takes a hundredth of a second under the flood; twenty of them are well within.
-    async with serving(Limits()) as (axon, port):
-        flooding = asyncio.create_task(asyncio.to_thread(flood.flood, flood.HOST, port, FLOOD_S))
-        took, lost = await flood.measure(port, 20, 20.0)
-        heard = await flooding
+    limits = Limits()
+    async with serving(limits) as (axon, port):
+
+        async def flooding() -> tuple[Counter[str], float]:
+            """It goes on until it was one: the most were turned away, by count and not by time."""
+            heard: Counter[str] = Counter()
+            begun = time.monotonic()
+            while (
+                heard["429"] + heard["cut"] <= 5 * limits.ip_burst
+                or axon.counters.refused["rate_limited"] <= 1000
+            ):
+                heard += await asyncio.to_thread(flood.flood, flood.HOST, port, FLOOD_S)
+            return heard, time.monotonic() - begun
+
+        async with asyncio.timeout(120):
+            heavy = asyncio.create_task(flooding())
+            took, lost = await flood.measure(port, 20, 20.0)
+            heard, lasted = await heavy
         assert (len(took), lost) == (20, [])
-        # It was one: the most were turned away, and no more served than the address has tokens.
-        limits = Limits()
-        assert heard["429"] + heard["cut"] > 5 * limits.ip_burst
-        assert limits.ip_burst / 2 < heard["429"] < 2 * limits.ip_burst + limits.ip_rate * FLOOD_S
-        assert axon.counters.requests <= 20 + limits.ip_burst + limits.ip_rate * 10 * FLOOD_S
-        assert axon.counters.refused["rate_limited"] > 1000
+        # And no more were served than the address has tokens.
+        assert limits.ip_burst / 2 < heard["429"] < 2 * limits.ip_burst + limits.ip_rate * lasted
+        assert axon.counters.requests <= 20 + limits.ip_burst + limits.ip_rate * 10 * lasted
 
 
 async def test_the_botnet_that_fills_the_places_keeps_no_regular_caller_out() -> None:
@@ -66,6 +79,9 @@ async def test_without_a_limit_by_address_the_flood_is_served() -> None:
     """The control: what holds the flood off is the limit, and nothing else."""
     limits = Limits(ip_rate=1e9, ip_burst=10**9, ip_connections=1000)
     async with serving(limits) as (axon, port):
-        heard = await asyncio.to_thread(flood.flood, flood.HOST, port, 0.5)
+        heard: Counter[str] = Counter()
+        async with asyncio.timeout(60):
+            while not heard["403"] and not heard["429"]:  # two threads share one busy processor
+                heard += await asyncio.to_thread(flood.flood, flood.HOST, port, 0.5)
         assert heard["429"] == 0 and heard["403"] > 0
         assert axon.counters.refused["not_registered"] > 0
