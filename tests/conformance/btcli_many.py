@@ -2,13 +2,8 @@
 
 Argument lists come as JSON on the standard input; a line of JSON goes out for each, with its exit
 status and what it printed.
-
-Before Python 3.12 `asyncio.wait_for` can lose a cancellation that comes together with what it waits
-for. The SDK's session receives under it and its close() waits for the cancelled task, so a command
-that ends right after an answer may wait for ever. The loops here cancel such a task again.
 """
 
-import asyncio
 import contextlib
 import io
 import json
@@ -16,23 +11,7 @@ import sys
 
 from bittensor.cli.main import main
 
-CANCELLED_AGAIN_AFTER_S = 5
-
-
-class Loops(asyncio.DefaultEventLoopPolicy):
-    """Makes loops in which a task that was cancelled and lives on is cancelled once more."""
-
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        loop = super().new_event_loop()
-
-        def look(seen: set[asyncio.Task[object]]) -> None:
-            cancelled = {task for task in asyncio.all_tasks(loop) if task.cancelling()}
-            for task in cancelled & seen:
-                task.cancel()
-            loop.call_later(CANCELLED_AGAIN_AFTER_S, look, cancelled - seen)
-
-        loop.call_soon(look, set())
-        return loop
+from tests import sdk_sessions
 
 
 def run(words: list[str]) -> dict[str, object]:
@@ -49,7 +28,7 @@ def run(words: list[str]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    asyncio.set_event_loop_policy(Loops())
+    sdk_sessions.install()
     for words in json.load(sys.stdin):
         sys.stdout.write(json.dumps(run(words)) + "\n")
         sys.stdout.flush()

@@ -22,7 +22,7 @@ from tests.conformance.test_sdk_reads import EMPTY, OTHERS, REFUSED, TIER_1
 from tests.conformance.town import REST, TAO, Town, key, rpc, ss58
 
 NETUID = 2
-MANY = Path(__file__).with_name("btcli_many.py")
+MANY = "tests.conformance.btcli_many"
 Run = Callable[..., Any]
 
 
@@ -70,12 +70,13 @@ def many(town: Town, wallets: Path) -> Callable[..., list[Any]]:
         own = ("--network", town.url, "--json", "--wallet-path", str(wallets))
         lists = [[*shlex.split(words), *own, "--wallet", wallet] for words, wallet in commands]
         done = subprocess.run(
-            [sys.executable, str(MANY)],
+            [sys.executable, "-m", MANY],
             input=json.dumps(lists),
             check=True,
             capture_output=True,
             text=True,
             timeout=250,
+            cwd=Path(__file__).parents[2],
         )
         said = [json.loads(line) for line in done.stdout.splitlines()]
         for (words, _), one in zip(commands, said, strict=True):
