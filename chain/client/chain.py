@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Mapping,
+)
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from chain.client.calls import Call, quantize
+from chain.client.commitment import Commitment, commitment_call
 from chain.client.commits import SaltedCommit, WaitingCommit
 from chain.client.faults import EXPIRED, refusal, translated
 from chain.client.metagraph import Metagraph, from_record, tls_key
@@ -27,6 +35,7 @@ T = TypeVar("T")
 
 ERA_BLOCKS = 128  # how long the SDK's signatures live; after that an extrinsic can never land
 SIGN_ANEW_ATTEMPTS = 4
+MECHANISM_STRIDE = 4096  # weights of mechanism m lie under the index m * 4096 + netuid
 ANSWER_TIMEOUT_S = 20.0
 """Longest wait for a read. The SDK's own session can wait for ever once a node has hung up."""
 QUIET_S = 15.0
@@ -102,16 +111,18 @@ class Chain:
     def __init__(
         self,
         endpoint: str,
-        client: Any,
-        substrate: Any,
+        make: Callable[[], tuple[Any, Any]],
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         quiet_s: float = QUIET_S,
     ) -> None:
+        """`make` gives a new client of the SDK, not connected, and its substrate."""
         self.endpoint = endpoint
         self._answer_timeout_s = answer_timeout_s
         self._quiet_s = quiet_s
-        self._client = client
-        self._substrate = substrate
+        self._make = make
+        self._client, self._substrate = make()
+        self._silent = False
+        self._replacing = asyncio.Lock()
         self._one_in_flight: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @classmethod
@@ -135,31 +146,56 @@ class Chain:
             label, endpoint = resolve_endpoint(network)
         except ValueError as error:
             raise ChainRefused("UnknownNetwork", str(error)) from error
-        substrate = RpcSubstrate(
-            endpoint,
-            fallback_endpoints=default_fallback_endpoints(label),
-            archive_endpoints=default_archive_endpoints(label),
-        )
-        client = Client(network, substrate=substrate)
+
+        def make() -> tuple[Any, Any]:
+            substrate = RpcSubstrate(
+                endpoint,
+                fallback_endpoints=default_fallback_endpoints(label),
+                archive_endpoints=default_archive_endpoints(label),
+            )
+            return Client(network, substrate=substrate), substrate
+
+        chain = cls(endpoint, make, answer_timeout_s, quiet_s)
         with translated(endpoint):
-            await client.connect()
+            await _within(answer_timeout_s, chain._client.connect())
         try:
-            yield cls(endpoint, client, substrate, answer_timeout_s, quiet_s)
+            yield chain
         finally:
-            # The SDK's close waits for ever when a frame comes in just as it cancels its reader.
-            with suppress(TimeoutError):
-                await _within(CLOSE_S, client.close())
+            await chain._hang_up()
+
+    async def _hang_up(self) -> None:
+        # The SDK's close waits for ever when a frame comes in just as it cancels its reader.
+        with suppress(Exception):  # whatever it says, the connection is not used any more
+            await _within(CLOSE_S, self._client.close())
+
+    async def _ensure_heard(self) -> None:
+        """Replace a connection on which an answer stayed out: it may be open, and dead.
+
+        Raises ChainAway; whatever else waits on the old connection ends with ChainAway too.
+        """
+        if not self._silent:
+            return
+        async with self._replacing:
+            if not self._silent:
+                return
+            await self._hang_up()
+            self._client, self._substrate = self._make()
+            with translated(self.endpoint):
+                await _within(self._answer_timeout_s, self._client.connect())
+            self._silent = False
 
     # The chain itself
 
     @asynccontextmanager
     async def _answer(self) -> AsyncIterator[None]:
         """A read: it ends in time, and what goes wrong is ChainAway or ChainRefused."""
+        await self._ensure_heard()
         with translated(self.endpoint):
             try:
                 async with asyncio.timeout(self._answer_timeout_s):
                     yield
             except TimeoutError as error:
+                self._silent = True
                 raise TimeoutError(f"no answer within {self._answer_timeout_s:g} s") from error
 
     async def block(self) -> int:
@@ -322,10 +358,20 @@ class Chain:
         uid = await self.query("SubtensorModule", "Uids", int(netuid), hotkey)
         return None if uid is None else int(uid)
 
-    async def weights(self, netuid: int, uid: int, block: int | None = None) -> dict[int, int]:
-        """The row that `uid` has set, {uid: u16}; empty when it has set none."""
-        row = await self.query("SubtensorModule", "Weights", int(netuid), int(uid), block=block)
+    async def weights(
+        self, netuid: int, uid: int, block: int | None = None, *, mechanism: int = 0
+    ) -> dict[int, int]:
+        """The row that `uid` has set in one mechanism, {uid: u16}; empty when it has set none."""
+        index = mechanism * MECHANISM_STRIDE + int(netuid)
+        row = await self.query("SubtensorModule", "Weights", index, int(uid), block=block)
         return {int(target): int(value) for target, value in row or ()}
+
+    async def commitment(
+        self, netuid: int, hotkey: str, block: int | None = None
+    ) -> Commitment | None:
+        """What `hotkey` (ss58) last published with `set_commitment`, as seen from `block`."""
+        record = await self.query("Commitments", "CommitmentOf", int(netuid), hotkey, block=block)
+        return None if record is None else Commitment.from_record(record)
 
     async def waiting_commits(
         self, netuid: int, hotkey: str, block: int | None = None
@@ -386,17 +432,13 @@ class Chain:
             raise AssertionError("unreachable")
 
     async def _send(self, request: Any, signer: Signer, role: str) -> Receipt:
-        # The SDK caches next nonces, and after a shielded pair n, n+1 it remembers n.
-        self._substrate.raw.clear_nonce_cache_for_account(signer.ss58_address)
         deadline = ERA_BLOCKS * await self.block_time()
         with translated(self.endpoint):
+            # The SDK caches next nonces, and after a shielded pair n, n+1 it remembers n.
+            self._substrate.raw.clear_nonce_cache_for_account(signer.ss58_address)
+        with translated(self.endpoint):
             async with asyncio.timeout(deadline):
-                if isinstance(request, Call):
-                    result = await self._client.submit_call(
-                        await self._composed(request), signer, signer=role
-                    )
-                else:
-                    result = await self._client.execute(request, signer)
+                result = await self._while_heard(self._executed(request, signer, role))
         if not result.success:
             raise self._refusal(result)
         block, _, index = str(result.extrinsic_id).partition("-")
@@ -408,6 +450,32 @@ class Chain:
             events=tuple(_event(record) for record in result.events),
             data=dict(result.data),
         )
+
+    async def _executed(self, request: Any, signer: Signer, role: str) -> Any:
+        if isinstance(request, Call):
+            return await self._client.submit_call(
+                await self._composed(request), signer, signer=role
+            )
+        return await self._client.execute(request, signer)
+
+    async def _while_heard(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, which may take many blocks; ChainAway once no read is answered.
+
+        The SDK's own pings find a dead socket after most of a minute, and never a node that
+        answers pings and nothing else: there an extrinsic was waited for to the end of its era.
+        """
+        task = asyncio.create_task(work)
+        try:
+            while True:
+                done, _ = await asyncio.wait({task}, timeout=self._quiet_s)
+                if done:
+                    return task.result()
+                await self.block()
+        finally:
+            if not task.done():
+                task.cancel()
+                task.add_done_callback(lambda late: late.cancelled() or late.exception())
+                await asyncio.wait({task}, timeout=CLOSE_S)
 
     async def _composed(self, call: Call) -> tuple[str, str, dict[str, Any]]:
         """`call` for the SDK: calls among its arguments must be encoded first."""
@@ -465,10 +533,24 @@ class Chain:
         intent = ServeAxonTls(**where, certificate="0x" + tls_key.hex())
         return await self.submit(intent, hotkey, role="hotkey")
 
+    async def set_commitment(self, hotkey: Signer, netuid: int, *fields: bytes) -> Receipt:
+        """Publish up to three fields of 128 bytes under `hotkey`, instead of those before.
+
+        It costs nothing; a hotkey may publish 3100 bytes an epoch, and each time counts for 100
+        at least (refused: SpaceLimitExceeded).
+        """
+        return await self.submit(commitment_call(netuid, fields), hotkey, role="hotkey")
+
     async def set_weights(
-        self, hotkey: Signer, netuid: int, weights: Mapping[int, float], *, version: int = 0
+        self,
+        hotkey: Signer,
+        netuid: int,
+        weights: Mapping[int, float],
+        *,
+        version: int = 0,
+        mechanism: int = 0,
     ) -> WeightsReceipt:
-        """Set the row of `hotkey` from shares {uid: float}; floats end here.
+        """Set the row of `hotkey` in one mechanism from shares {uid: float}; floats end here.
 
         Sent in plain or as a timelocked commit, as the subnet asks. Raises ValueError when the
         weights are no weights.
@@ -481,6 +563,7 @@ class Chain:
             uids=list(row),
             weights=[float(weights[uid]) for uid in row],
             version_key=version,
+            mechid=mechanism,
         )
         receipt = await self.submit(intent, hotkey, role="hotkey")
         reveal = receipt.data.get("reveal_round")

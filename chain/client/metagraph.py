@@ -61,6 +61,12 @@ class Metagraph:
         return next((neuron for neuron in self.neurons if neuron.hotkey == hotkey), None)
 
     @property
+    def owner_uid(self) -> int | None:
+        """The seat of the owner's hotkey, if it has one."""
+        owner = self.find(self.owner_hotkey)
+        return None if owner is None else owner.uid
+
+    @property
     def incentive(self) -> int:
         """Sum of the u16 incentives that are paid; 0 means that the last epoch paid no miner.
 
