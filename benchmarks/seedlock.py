@@ -1,8 +1,10 @@
 """Scores of the seed-locked check: honest answers and every cheat on the same prompts.
 
-Prints the table of docs/seedlock-calibration.md. Needs the model in the cache:
+Prints the tables of docs/seedlock-calibration.md. Needs the model in the cache:
 
     subnet model fetch && python benchmarks/seedlock.py --prompts 30
+    python benchmarks/seedlock.py --information 60      how much choice a task needs
+    python benchmarks/seedlock.py --hotkeys 8           one engine behind many hotkeys; needs torch
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
+import math
 import random
 import time
 from collections import defaultdict
@@ -21,10 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.verify import seedlock
-from subnet.engines.base import Pick
+from subnet.engines.base import Engine, Params, Pick, SeedLock, Step
 from subnet.engines.llamacpp import LlamaEngine
 from subnet.engines.models import SMOLLM2_135M, get_model
+from subnet.engines.torch_engine import TransformersEngine
 from subnet.engines.truncated import truncated_model
+from subnet.templates.inference.prompts import write_prompt
 
 LENGTH = 24
 COUNTING = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
@@ -127,7 +133,7 @@ class Bench:
         text, seed, temperature = family(rng), rng.randbytes(16), rng.choice((0.8, 0.9, 1.0))
         prompt = await self.judge.chat(text)
         case = Case(family.__name__, text, prompt, seed, temperature, 0.0)
-        steps = await self.judge.force(
+        steps = await self.judge.score(
             prompt, await self.judge.sample(prompt, LENGTH, self.pick(case, b"reference"))
         )
         information = seedlock.seed_information(steps, temperature)
@@ -155,7 +161,7 @@ class Bench:
     async def judged(self, case: Case, answer: Sequence[int]) -> Judged:
         """Step the judge's engine along one answer."""
         started = time.perf_counter()
-        steps = await self.judge.force(case.prompt, answer) if answer else []
+        steps = await self.judge.score(case.prompt, answer) if answer else []
         if len(answer) == LENGTH:
             self.seconds["force"].append((time.perf_counter() - started) / LENGTH)
         score = seedlock.score_answer(
@@ -217,7 +223,7 @@ async def likeliest(bench: Bench, case: Case, sibling: Case) -> list[int]:
 async def seed_without_model(bench: Bench, case: Case, sibling: Case) -> list[int]:
     """The right noise over log-probabilities recorded once, wherever."""
     start = await bench.honest.tokenize("The")
-    prior = (await bench.honest.force(start, start))[0]
+    prior = (await bench.honest.score(start, start))[0]
     pick = bench.pick(case)
     picked = [pick(position, prior.top_ids, prior.top_logprobs) for position in range(LENGTH)]
     return [token for token in picked if token is not None]
@@ -276,13 +282,151 @@ async def measure(
     return judged
 
 
+BINS = (0.0, 2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, math.inf)
+"""Nats of the reference answer, by which answers are put together."""
+
+LOCKS = 50
+"""Every answer is held against so many that are not its own: noise is cheap, models are not."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What one prompt's reference carries, and who passes with an answer that has no such lock."""
+
+    nats: float
+    foreign: tuple[float, ...]
+    """Scores of the reference under other hotkeys: what a relay and a copy have."""
+    likeliest: tuple[float, ...]
+    """Scores of the likeliest tokens."""
+
+
+async def carried(count: int, seed: int) -> AsyncIterator[Carried]:
+    """Ask `count` prompts of all kinds, hot and cold, and discard none."""
+    rng = random.Random(seed)
+    kinds = (*FAMILIES, write_prompt)
+    async with LlamaEngine.open(
+        get_model(SMOLLM2_135M.sha256), sha256=SMOLLM2_135M.sha256
+    ) as judge:
+        for at in range(count):
+            prompt = await judge.chat(kinds[at % len(kinds)](rng))
+            lock, temperature = rng.randbytes(16), rng.choice((0.2, 0.3, 0.5, 0.8, 1.0))
+            hotkeys = [rng.randbytes(32) for _ in range(LOCKS)]
+
+            def scores(
+                steps: Sequence[Step],
+                lock: bytes = lock,
+                hotkeys: Sequence[bytes] = hotkeys,
+                temperature: float = temperature,
+            ) -> tuple[float, ...]:
+                return tuple(
+                    seedlock.score_answer(
+                        steps,
+                        length=LENGTH,
+                        end_token=judge.end_token,
+                        seed=lock,
+                        hotkey=hotkey,
+                        temperature=temperature,
+                    )
+                    for hotkey in hotkeys
+                )
+
+            reference = await walk(judge, prompt, lock, b"reference", temperature)
+            likeliest = await walk(judge, prompt, None, b"", temperature)
+            nats = seedlock.seed_information(reference, temperature)
+            yield Carried(nats, scores(reference), scores(likeliest))
+
+
+async def print_information(count: int, seed: int) -> None:
+    """Print who passes, by what the prompt carries."""
+    show_information([found async for found in carried(count, seed)])
+
+
+def show_information(rows: Sequence[Carried]) -> None:
+    """Print the table."""
+    print(f"{len(rows)} prompts, answers of {LENGTH} tokens, each held against {LOCKS} locks")
+    print(f"{'nats':>10}{'prompts':>9}   share that scores one half: foreign, likeliest")
+    for low, high in itertools.pairwise(BINS):
+        within = [row for row in rows if low <= row.nats < high]
+        if within:
+            foreign, likeliest = (
+                float(np.mean([np.array(scores) >= 0.5 for scores in kind]))
+                for kind in ([row.foreign for row in within], [row.likeliest for row in within])
+            )
+            print(f"{low:5g}-{high:<4g}{len(within):9}{foreign:14.4f}{likeliest:11.4f}")
+
+
+async def walk(
+    engine: LlamaEngine, prompt: list[int], seed: bytes | None, hotkey: bytes, temperature: float
+) -> list[Step]:
+    """Return the steps of an answer under a lock, or of the likeliest tokens without one."""
+    steps: list[Step] = []
+
+    def pick(position: int, ids: NDArray[np.int64], logprobs: NDArray[np.float64]) -> int:
+        token = int(ids[0])
+        if seed is not None:
+            token = seedlock.choose(ids, logprobs, seed, hotkey, position, temperature)
+        steps.append(Step(token, float(logprobs[ids == token][0]), ids, logprobs))
+        return token
+
+    await engine.sample(prompt, LENGTH, pick)
+    return steps
+
+
+async def print_hotkeys(most: int, seed: int) -> None:
+    """Ask one engine for 1, 2, 4 ... hotkeys at once, and print how long the last one waits."""
+    path, sha256 = get_model(SMOLLM2_135M.sha256), SMOLLM2_135M.sha256
+    async with LlamaEngine.open(path, sha256=sha256) as engine:
+        await print_load("llama.cpp", engine, most, seed)
+    async with TransformersEngine.open(path, sha256=sha256) as batching:
+        await print_load("torch", batching, most, seed)
+
+
+async def print_load(name: str, engine: Engine, most: int, seed: int) -> None:
+    """Every round asks one hotkey alone and then all at once: both meet the same machine."""
+    rng, rounds = random.Random(seed), 3
+
+    async def seconds(prompt: list[int], hotkeys: int) -> float:
+        started = time.perf_counter()
+        locks = [SeedLock(rng.randbytes(16), rng.randbytes(32)) for _ in range(hotkeys)]
+        await asyncio.gather(*(drain(engine, prompt, lock) for lock in locks))
+        return time.perf_counter() - started
+
+    await seconds(await engine.chat("warm"), 1)
+    hotkeys = 2
+    while hotkeys <= most:
+        ratios, alone = [], []
+        for _ in range(rounds):
+            # No prompt twice: the state of one that was read is kept.
+            prompts = [await engine.chat(story(rng)) for _ in range(2)]
+            alone.append(await seconds(prompts[0], 1))
+            ratios.append(await seconds(prompts[1], hotkeys) / alone[-1])
+        print(
+            f"{name}: {hotkeys} hotkeys at once: {np.median(ratios):.2f} x one alone "
+            f"({min(ratios):.2f} to {max(ratios):.2f}; alone {np.median(alone):.2f} s)"
+        )
+        hotkeys *= 2
+
+
+async def drain(engine: Engine, prompt: list[int], lock: SeedLock) -> None:
+    """Have one locked answer made to its end."""
+    async for _ in engine.generate(prompt, Params(LENGTH, temperature=0.8, lock=lock)):
+        pass
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--information", type=int, default=0, metavar="PROMPTS")
+    parser.add_argument("--hotkeys", type=int, default=0, metavar="MOST")
     options = parser.parse_args()
-    asyncio.run(print_table(options.prompts, options.seed))
+    if options.information:
+        asyncio.run(print_information(options.information, options.seed))
+    elif options.hotkeys:
+        asyncio.run(print_hotkeys(options.hotkeys, options.seed))
+    else:
+        asyncio.run(print_table(options.prompts, options.seed))
 
 
 async def print_table(prompts: int, seed: int) -> None:

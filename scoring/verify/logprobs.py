@@ -29,8 +29,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scoring.verify.seedlock import Step
 from scoring.verify.statement import Measure, Outcome, Sample, Statement, measured
+from scoring.verify.steps import LEAST_TEMPERATURE as LEAST_TEMPERATURE
+from scoring.verify.steps import LOGPROB_SLACK as LOGPROB_SLACK
+from scoring.verify.steps import Asked as Asked
+from scoring.verify.steps import Step, unmeasurable
+from scoring.verify.steps import fault as fault
 
 CHECK = "logprobs"
 
@@ -40,15 +44,9 @@ SURPRISE_CLIP = 20.0
 GAP_CLIP = 4.0
 """Nats: no single reported log-probability is further off."""
 
-LOGPROB_SLACK = 1e-3
-"""Nats: by so much a log-probability may be above 0, after somebody's low-precision softmax."""
-
 LEAST_LOGPROB = -1e6
 """Nats: a miner who reports less reports nonsense, and what a judge's engine says of less, -inf
 too, is taken as this."""
-
-LEAST_TEMPERATURE = 1e-3
-"""Below it nothing is left to sample; at 0 there is nothing to divide by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,46 +60,6 @@ class Floor:
     late: Sample
     gap: Sample | None = None
     """Only where miners are asked for log-probabilities."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the answer was asked to be. Raises ValueError for what nobody can be asked."""
-
-    length: int
-    """Tokens at most; fewer only with the end token last."""
-    end_token: int
-    temperature: float
-    vocabulary: int
-    """Token ids are 0 and more, and below this."""
-
-    def __post_init__(self) -> None:
-        """Refuse what would make every answer invalid or a division by 0."""
-        if self.length < 1 or not 0 <= self.end_token < self.vocabulary:
-            raise ValueError(f"no answer can be like that: {self}")
-        if not LEAST_TEMPERATURE <= self.temperature < math.inf:
-            raise ValueError(f"temperature is {self.temperature}, not {LEAST_TEMPERATURE} or more")
-
-
-def fault(token_ids: Sequence[int], asked: Asked) -> str | None:
-    """Return what makes an answer invalid before any model looks at it, or None.
-
-    Ask this first: an engine given ids outside its vocabulary, or endless ones, may die of it.
-    """
-    if not isinstance(token_ids, (list, tuple)):
-        return "no list of tokens"
-    if not 0 < len(token_ids) <= asked.length:
-        return f"{len(token_ids)} tokens, of 1 to {asked.length}"
-    for at, token in enumerate(token_ids):
-        if isinstance(token, bool) or not isinstance(token, int):
-            return f"token {at} is no number"
-        if not 0 <= token < asked.vocabulary:
-            return f"token {at} is not in 0..{asked.vocabulary - 1}"
-        if token == asked.end_token and at != len(token_ids) - 1:
-            return f"the end token at {at}, and tokens after it"
-    if len(token_ids) < asked.length and token_ids[-1] != asked.end_token:
-        return f"cut off after {len(token_ids)} of {asked.length} tokens"
-    return None
 
 
 def verify(
@@ -121,11 +79,9 @@ def verify(
     wrong = fault(token_ids, asked) or _report_fault(reported, len(token_ids), floor)
     if wrong is not None:
         return Statement(CHECK, Outcome.INVALID, wrong)
-    if [step.token for step in steps] != list(token_ids):
-        return Statement(CHECK, Outcome.UNKNOWN, "the judge stepped along another answer")
-    for at, step in enumerate(steps):
-        if not _usable(step):
-            return Statement(CHECK, Outcome.UNKNOWN, f"the judge's log-probabilities at {at}")
+    unsure = unmeasurable(token_ids, steps)
+    if unsure is not None:
+        return Statement(CHECK, Outcome.UNKNOWN, unsure)
     measures = measure(steps, asked)
     samples = {
         "surprise": floor.surprise,
@@ -197,14 +153,6 @@ def _report_fault(reported: Sequence[float] | None, length: int, floor: Floor) -
         if not isinstance(value, (int, float)) or not LEAST_LOGPROB <= value <= LOGPROB_SLACK:
             return f"the log-probability reported at {at}"
     return None
-
-
-def _usable(step: Step) -> bool:
-    """Whether a step is of numbers: -inf is one for what the model holds to be impossible."""
-    top = step.top_logprobs
-    if not 0 < top.size == step.top_ids.size or not top.max() > -math.inf:
-        return False
-    return bool((top <= LOGPROB_SLACK).all()) and step.logprob <= LOGPROB_SLACK
 
 
 def _ln_one_minus_exp(x: float) -> float:

@@ -17,7 +17,7 @@ class Tree:
     """The tree over `leaves` in their order. It is built once; a path is then read off it."""
 
     def __init__(self, leaves: Sequence[bytes]) -> None:
-        self._levels = [[_leaf(leaf) for leaf in leaves]]
+        self._levels = [[leaf_hash(leaf) for leaf in leaves]]
         while len(self._levels[-1]) > 1:
             below = self._levels[-1]
             level = [_node(*below[at : at + 2]) for at in range(0, len(below) - 1, 2)]
@@ -28,6 +28,12 @@ class Tree:
     def root(self) -> bytes:
         """The root, 32 bytes; of no leaves, the hash of nothing."""
         return self._levels[-1][0] if self._levels[-1] else hashlib.sha256().digest()
+
+    def hash(self, index: int) -> bytes:
+        """The hash of the leaf at `index`, 32 bytes; raises IndexError without one."""
+        if index < 0:
+            raise IndexError(f"leaf {index} of {len(self._levels[0])}")
+        return self._levels[0][index]
 
     def path(self, index: int) -> tuple[bytes, ...]:
         """Return the siblings of the leaf at `index` from below; raise IndexError without one."""
@@ -46,14 +52,21 @@ def is_member(root: bytes, leaf: bytes, index: int, count: int, path: Sequence[b
 
     RFC 9162, 2.1.3.2. A path of any length but the right one is none.
     """
+    return isinstance(leaf, bytes) and is_hash_member(root, leaf_hash(leaf), index, count, path)
+
+
+def is_hash_member(
+    root: bytes, hashed: bytes, index: int, count: int, path: Sequence[bytes]
+) -> bool:
+    """As above, of a leaf of which only its hash is known."""
     if not isinstance(path, (list, tuple)) or len(path) > MOST_LEAVES.bit_length():
         return False
     if not 0 <= index < count <= MOST_LEAVES:
         return False
-    if not all(isinstance(part, bytes) for part in (root, leaf, *path)):
+    if not all(isinstance(part, bytes) for part in (root, hashed, *path)):
         return False
     last = count - 1
-    found = _leaf(leaf)
+    found = hashed
     left = list(path)
     while last:
         # The last node of a level without a sibling goes up as it is.
@@ -67,7 +80,8 @@ def is_member(root: bytes, leaf: bytes, index: int, count: int, path: Sequence[b
     return not left and found == root
 
 
-def _leaf(leaf: bytes) -> bytes:
+def leaf_hash(leaf: bytes) -> bytes:
+    """The hash of one leaf, 32 bytes."""
     # The prefixes keep a leaf from passing for a node, and a node for a leaf.
     return hashlib.sha256(b"\x00" + leaf).digest()
 

@@ -134,21 +134,33 @@ def verify(
         if wrong is not None:
             return Statement(CHECK, Outcome.INVALID, f"chunk {at}: {wrong}")
     try:
-        compared = [
-            compare(proof, activations[at * chunk : (at + 1) * chunk], k)
-            for at, proof in enumerate(proofs)
-        ]
+        found = measure(proofs, activations, chunk, k)
     except NoProof as error:
         return Statement(CHECK, Outcome.UNKNOWN, f"the judge's activations: {error}")
-    exponents = max(row[0] for row in compared)
-    mantissas = max(row[1] for row in compared)
+    samples = {"exponents": floor.exponents, "mantissas": floor.mantissas}
     return measured(
-        CHECK,
-        [
-            Measure("exponents", exponents, floor.exponents.p(exponents)),
-            Measure("mantissas", mantissas, floor.mantissas.p(mantissas)),
-        ],
+        CHECK, [Measure(name, found[name], kept.p(found[name])) for name, kept in samples.items()]
     )
+
+
+def measure(
+    proofs: Sequence[bytes],
+    activations: NDArray[np.floating],
+    chunk: int = CHUNK,
+    k: int = K,
+) -> dict[str, float]:
+    """Return the measures of an answer's proofs, each of its worst chunk; a floor is made of these.
+
+    One proof for each chunk, one chunk or more. Raises as `compare` does.
+    """
+    compared = [
+        compare(proof, activations[at * chunk : (at + 1) * chunk], k)
+        for at, proof in enumerate(proofs)
+    ]
+    return {
+        "exponents": max(row[0] for row in compared),
+        "mantissas": max(row[1] for row in compared),
+    }
 
 
 def _top(activations: NDArray[np.floating], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

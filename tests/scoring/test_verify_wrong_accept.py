@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scoring.verify import freivalds, logprobs, redundancy, sampling, toploc
+from scoring.verify import freivalds, logprobs, redundancy, sampling, seedlock, toploc
 from scoring.verify.statement import Measure, Outcome, Sample, Statement, measured, total
 
 Verifier = Callable[[Any], Statement]
@@ -55,6 +55,30 @@ def logprobs_case() -> Case:
         honest=[[1, 2, 1, 3, 2, 1, 4, 2], [2, 1, 1, 2, 3, 3, 1, 2]],
         cheats=[[9] * 8, [1] * 8, [0], [4] * 8],
         malformed=[[], [1] * 7, [1] * 9, [10] * 8],
+    )
+
+
+def seedlock_case() -> Case:
+    asked = logprobs.Asked(length=8, end_token=0, temperature=1.0, vocabulary=10)
+    q, ids = np.log([0.3, 0.3, 0.2, 0.1, 0.1]), np.arange(5)
+
+    def locked(hotkey: bytes, length: int = 8) -> list[int]:
+        return [seedlock.choose(ids[1:], q[1:], b"s", hotkey, at, 1.0) for at in range(length)]
+
+    def verify(tokens: list[int]) -> Statement:
+        steps = [
+            Seen(t, float(q[t]) if t < 5 else -30.0, ids[1:] if t else ids, q[1:] if t else q)
+            for t in map(int, tokens)
+        ]
+        small = Sample(tuple(np.linspace(0.0, 0.1, 199).tolist()))
+        floor = seedlock.Floor(small, LITTLE)
+        return seedlock.verify(tokens, steps, asked, floor, seed=b"s", hotkey=b"mine")
+
+    return Case(
+        verify,
+        honest=[locked(b"mine")],
+        cheats=[locked(b"theirs"), [1] * 8, [9] * 8, [*locked(b"mine", 3), 0]],
+        malformed=[[], [1] * 7, [1] * 9, [10] * 8, [-1] * 8, [True] * 8, [0, 1, 1, 1, 1, 1, 1, 1]],
     )
 
 
@@ -109,7 +133,13 @@ def freivalds_case() -> Case:
     )
 
 
-CASES = [logprobs_case(), redundancy_case(), toploc_case(), freivalds_case()]
+CASES = {
+    "logprobs": logprobs_case(),
+    "seedlock": seedlock_case(),
+    "redundancy": redundancy_case(),
+    "toploc": toploc_case(),
+    "freivalds": freivalds_case(),
+}
 
 
 def check(case: Case, verify: Verifier) -> None:
@@ -139,7 +169,7 @@ BLIND: list[tuple[Verifier, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=["logprobs", "redundancy", "toploc", "freivalds"])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_honest_and_cheats_are_told_apart_and_only_by_looking(case: Case) -> None:
     check(case, case.verify)
     nothing: dict[str, Any] = {"honest": (), "cheats": (), "malformed": ()}
