@@ -16,21 +16,20 @@ import os
 import secrets
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import numpy as np
+from numpy.typing import NDArray
 
-from subnet.engines.base import Pick, Step
-from subnet.engines.models import hash_file
-from subnet.errors import EngineAway, EngineBusy, EngineRefused, ModelMismatch
+from subnet.engines.base import TOP, Params, Pick, Step, Token
+from subnet.engines.models import check_model
+from subnet.engines.sampling import GrowingText, Sampler, check_request, check_tokens
+from subnet.errors import EngineAway, EngineBusy, EngineRefused, Unsupported
 
 logger = logging.getLogger(__name__)
-
-TOP = 64
-"""How many of the likeliest tokens every step reports."""
 
 BATCH = 32
 """Prompt tokens a batch. Flash attention computes 64 queries and more in tiles, in another order of
@@ -50,18 +49,34 @@ _LAST_BREATH_S = 0.2
 _PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 
+class Server(Protocol):
+    """What an engine needs of llama.cpp's server: JSON there, JSON back, or an EngineError."""
+
+    async def get(self, path: str) -> Any:
+        """Return what lies at `path`."""
+
+    async def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Return what `path` answers to `body`."""
+
+
 class LlamaEngine:
     """One open model; see the `Engine` protocol. Use `async with LlamaEngine.open(...)`."""
 
     def __init__(
-        self, server: _Server, model_sha256: str, *, context: int, waiting_limit: int
+        self,
+        server: Server,
+        model_sha256: str,
+        *,
+        context: int,
+        waiting_limit: int,
+        slots: int = 1,
     ) -> None:
         self._server = server
         self._model_sha256 = model_sha256
         self._context = context
         self._waiting_limit = waiting_limit
         self._waiting = 0
-        self._turn = asyncio.Lock()
+        self._turn = asyncio.Semaphore(slots)
         self._vocabulary = 0
         self._end_token = -1
         self._before_prompt: list[int] = []
@@ -91,11 +106,7 @@ class LlamaEngine:
         Raises ModelMismatch (another file), EngineRefused (the file holds no usable model),
         EngineAway (the engine did not start), OSError (the file cannot be read).
         """
-        found = await asyncio.to_thread(hash_file, path)
-        if found != sha256:
-            if not allow_other_weights:
-                raise ModelMismatch(path, sha256, found)
-            logger.warning("other weights allowed: %s is %s, not %s", path, found, sha256)
+        found = await asyncio.to_thread(check_model, path, sha256, allow_other=allow_other_weights)
         async with _Server.run(
             path, context=context, exact=exact, timeout_s=step_timeout_s
         ) as server:
@@ -119,7 +130,7 @@ class LlamaEngine:
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         """Return the text of `token_ids`, control tokens spelled out."""
-        self._check(token_ids)
+        check_tokens(token_ids, self._vocabulary)
         reply = await self._server.post("/detokenize", {"tokens": list(token_ids)})
         return str(reply["content"])
 
@@ -127,9 +138,48 @@ class LlamaEngine:
         """Return `prompt` as one turn of a user in the model's chat format, ready for an answer."""
         return [*self._before_prompt, *await self.tokenize(prompt), *self._after_prompt]
 
+    async def generate(
+        self, prompt_ids: Sequence[int], params: Params
+    ) -> AsyncGenerator[Token, None]:
+        """Stream an answer; the end token is last if the model ends it before `max_tokens`."""
+        self._check(prompt_ids, (), params.max_tokens)
+        made: asyncio.Queue[Token | None] = asyncio.Queue()
+        # Apart from the reader: one who reads slowly must not keep the others waiting.
+        making = asyncio.create_task(self._make(prompt_ids, params, made))
+        try:
+            while (token := await made.get()) is not None:
+                yield token
+            await making
+        finally:
+            making.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await making
+
+    async def _make(
+        self, prompt_ids: Sequence[int], params: Params, made: asyncio.Queue[Token | None]
+    ) -> None:
+        """Put the tokens of an answer into `made`, and None after the last, however it came."""
+        sampler = Sampler(params)
+        text = GrowingText(self.detokenize, self._end_token)
+        answer: list[int] = []
+        try:
+            async with self._my_turn():
+                while len(answer) < params.max_tokens and answer[-1:] != [self._end_token]:
+                    step = await self._step([*prompt_ids, *answer], self._end_token)
+                    token = sampler.choose(len(answer), step.top_ids, step.top_logprobs)
+                    answer.append(token)
+                    logprob = float(step.top_logprobs[step.top_ids == token][0])
+                    gained = await text.add(token, last=len(answer) == params.max_tokens)
+                    top = slice(params.logprobs)
+                    made.put_nowait(
+                        Token(token, gained, logprob, step.top_ids[top], step.top_logprobs[top])
+                    )
+        finally:
+            made.put_nowait(None)
+
     async def sample(self, prompt_ids: Sequence[int], length: int, pick: Pick) -> list[int]:
         """Return up to `length` tokens, each picked by `pick`; the end token is last if picked."""
-        self._check(prompt_ids, length)
+        self._check(prompt_ids, (), length)
         answer: list[int] = []
         async with self._my_turn():
             while len(answer) < length:
@@ -137,21 +187,26 @@ class LlamaEngine:
                 token = pick(len(answer), step.top_ids, step.top_logprobs)
                 if token is None:
                     break
-                self._check([token])
+                check_tokens([token], self._vocabulary)
                 answer.append(token)
                 if token == self._end_token:
                     break
         return answer
 
-    async def force(self, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> list[Step]:
+    async def score(self, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> list[Step]:
         """Return what the model thought of each token of `answer_ids` after `prompt_ids`."""
-        self._check(prompt_ids, len(answer_ids))
-        self._check(answer_ids)
+        self._check(prompt_ids, answer_ids, len(answer_ids))
         async with self._my_turn():
             return [
                 await self._step([*prompt_ids, *answer_ids[:at]], token)
                 for at, token in enumerate(answer_ids)
             ]
+
+    async def activations(
+        self, prompt_ids: Sequence[int], answer_ids: Sequence[int]
+    ) -> NDArray[np.float32]:
+        """Raise Unsupported: llama.cpp's server keeps its hidden layers to itself."""
+        raise Unsupported("llama.cpp", "activations")
 
     async def _learn_model(self) -> None:
         properties = await self._server.get("/props")
@@ -205,14 +260,11 @@ class LlamaEngine:
         reply = await self._server.post("/tokenize", request)
         return [int(token) for token in reply["tokens"]]
 
-    def _check(self, token_ids: Sequence[int], more: int = 0) -> None:
+    def _check(self, prompt_ids: Sequence[int], answer_ids: Sequence[int], length: int) -> None:
         """Raise EngineRefused for what llama.cpp would ignore, or refuse halfway through."""
-        if any(not 0 <= token < self._vocabulary for token in token_ids):
-            raise EngineRefused(f"a token id is not in 0..{self._vocabulary - 1}")
-        if len(token_ids) + more > self._context:
-            raise EngineRefused(
-                f"{len(token_ids)} + {more} tokens do not fit the context of {self._context}"
-            )
+        check_request(
+            prompt_ids, answer_ids, length, vocabulary=self._vocabulary, context=self._context
+        )
 
     @contextlib.asynccontextmanager
     async def _my_turn(self) -> AsyncIterator[None]:

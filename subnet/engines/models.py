@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import http.client
+import logging
 import os
 import shutil
 import subprocess
@@ -25,8 +26,13 @@ from typing import IO
 
 from subnet.errors import ModelFetchFailed, ModelMismatch, ModelMissing
 
+logger = logging.getLogger(__name__)
+
 Progress = Callable[[int, int], None]
 """(bytes so far, bytes of the model file); a wheel is smaller than the file inside it."""
+
+SUMS = "SHA256SUMS"
+"""In a folder that is one model: the hashes of its files, as sha256sum writes them."""
 
 _CHUNK = 1 << 20
 _URL_TIMEOUT_S = 60.0
@@ -96,6 +102,55 @@ def ensure_hash(path: Path, sha256: str) -> None:
     found = hash_file(path)
     if found != sha256:
         raise ModelMismatch(path, sha256, found)
+
+
+def hash_model(path: Path) -> str:
+    """Return the sha256 that names a model: of its file, or of the `SHA256SUMS` of its folder."""
+    return hash_file(path / SUMS if path.is_dir() else path)
+
+
+def write_sums(folder: Path) -> str:
+    """Write `SHA256SUMS` for the files in `folder`, as sha256sum does; return the model's hash."""
+    lines = [f"{hash_file(folder / name)}  {name}\n" for name in _files_in(folder)]
+    (folder / SUMS).write_text("".join(lines))
+    return hash_model(folder)
+
+
+def check_model(path: Path, sha256: str, *, allow_other: bool = False) -> str:
+    """Return the hash of the model file or folder at `path`, after checking that it is `sha256`.
+
+    A folder's hash is that of its `SHA256SUMS`, which has to name every file in it, each with its
+    hash: a file more or less could change what a model says as well as another one.
+    `allow_other` is a weakening: another model is opened, with a warning.
+
+    Raises ModelMismatch, naming the file that is wrong; OSError if one cannot be read.
+    """
+    found = hash_model(path)
+    if found != sha256:
+        if not allow_other:
+            raise ModelMismatch(path / SUMS if path.is_dir() else path, sha256, found)
+        logger.warning("other weights allowed: %s is %s, not %s", path, found, sha256)
+    elif path.is_dir():
+        _check_sums(path)
+    return found
+
+
+def _check_sums(folder: Path) -> None:
+    expected = {}
+    for line in (folder / SUMS).read_text().splitlines():
+        digest, _, name = line.partition("  ")
+        expected[name] = digest
+    for name in _files_in(folder):
+        if name not in expected:
+            raise ModelMismatch(folder / name, "(no such file)", hash_file(folder / name))
+    for name, digest in expected.items():
+        ensure_hash(folder / name, digest)
+
+
+def _files_in(folder: Path) -> list[str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    return [name for name in names if name != SUMS]
 
 
 def fetch(

@@ -10,18 +10,20 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from subnet.engines.base import Step
-from subnet.engines.llamacpp import BATCH, TOP, UNSEEN, LlamaEngine
+from subnet.engines.base import TOP, Step
+from subnet.engines.llamacpp import BATCH, UNSEEN, LlamaEngine
 from subnet.engines.models import SMOLLM2_135M, get_model, hash_file
 from subnet.engines.truncated import truncated_model, write_truncated
-from subnet.errors import EngineAway, EngineBusy, EngineRefused, ModelMismatch
+from subnet.errors import EngineAway, EngineRefused, ModelMismatch
+from tests.engines.suite import EngineSuite, Subject
 
 pytestmark = pytest.mark.model
 
@@ -44,6 +46,40 @@ def busy_machine() -> Iterator[None]:
     for loop in loops:
         loop.kill()
         loop.wait()
+
+
+@contextlib.asynccontextmanager
+async def opened(*, waiting_limit: int, step_timeout_s: float) -> AsyncIterator[Subject]:
+    others = servers()
+    async with LlamaEngine.open(
+        get_model(SHA256),
+        sha256=SHA256,
+        context=128,
+        waiting_limit=waiting_limit,
+        step_timeout_s=step_timeout_s,
+    ) as engine:
+
+        async def kill() -> None:
+            (own,) = servers() - others
+            os.kill(own, signal.SIGKILL)
+
+        yield Subject(
+            engine,
+            vocabulary=49152,
+            context=128,
+            places=1 + waiting_limit,
+            kill=kill,
+            tolerance=1e-6,
+        )
+
+
+class TestLlama(EngineSuite):
+    """The whole suite on SmolLM2, quantised."""
+
+    @staticmethod
+    def open(small: bool = False) -> AbstractAsyncContextManager[Subject]:
+        """Open it with room for few, or for all that the suite asks at once."""
+        return opened(waiting_limit=2 if small else 32, step_timeout_s=20 if small else 60)
 
 
 def servers() -> set[int]:
@@ -94,8 +130,8 @@ async def test_what_one_engine_sampled_another_sees_to_the_last_bit(model: Path)
         assert len(prompt) > 64 + BATCH
         answer = await miner.sample(prompt, 12, pick)
         for warm in (prompt[:50], prompt[:1], prompt):  # whatever state the prompt is resumed from
-            await judge.force(warm, [5])
-            steps = await judge.force(prompt, answer)
+            await judge.score(warm, [5])
+            steps = await judge.score(prompt, answer)
             assert [step.token for step in steps] == answer
             for step, (ids, logprobs) in zip(steps, seen, strict=True):
                 assert np.array_equal(step.top_ids, ids)
@@ -106,9 +142,9 @@ async def test_what_one_engine_sampled_another_sees_to_the_last_bit(model: Path)
 async def test_load_and_company_change_nothing(model: Path, busy_machine: None) -> None:
     async with LlamaEngine.open(model, sha256=SHA256) as engine:
         prompts = [await engine.chat(text) for text in ("Tell a story.", "Name a river.")]
-        alone = [await engine.force(prompt, [10, 20, 30]) for prompt in prompts]
+        alone = [await engine.score(prompt, [10, 20, 30]) for prompt in prompts]
         together = await asyncio.gather(
-            *(engine.force(prompt, [10, 20, 30]) for prompt in prompts * 3)
+            *(engine.score(prompt, [10, 20, 30]) for prompt in prompts * 3)
         )
         for index, steps in enumerate(together):
             assert same(steps, alone[index % 2])
@@ -130,7 +166,7 @@ async def test_text_chat_and_the_end_token(model: Path) -> None:
         )
         assert ended == [5, 5, engine.end_token]
         assert await engine.sample(prompt, 9, lambda *_: None) == []
-        assert await engine.force(prompt, []) == []
+        assert await engine.score(prompt, []) == []
 
 
 async def test_logprobs_are_of_the_whole_vocabulary_also_for_parts_of_characters(
@@ -140,7 +176,7 @@ async def test_logprobs_are_of_the_whole_vocabulary_also_for_parts_of_characters
         prompt = await engine.chat("Write one emoji.")
         face = await engine.tokenize("🙂")
         assert len(face) > 1
-        steps = await engine.force(prompt, face)
+        steps = await engine.score(prompt, face)
         assert [step.token for step in steps] == face
         for step in steps:
             assert step.top_ids.shape == step.top_logprobs.shape == (TOP,)
@@ -150,40 +186,8 @@ async def test_logprobs_are_of_the_whole_vocabulary_also_for_parts_of_characters
         first = steps[0]  # among the likeliest here, so it is seen twice
         assert first.logprob == first.top_logprobs[list(first.top_ids).index(face[0])]
         part = (await engine.tokenize("中龘"))[-1]  # of a character, and absurd here
-        unlikely = (await engine.force(prompt, [part]))[0]
+        unlikely = (await engine.score(prompt, [part]))[0]
         assert UNSEEN <= unlikely.logprob < unlikely.top_logprobs[-1]
-
-
-async def test_what_is_wrong_with_a_request_is_said(model: Path) -> None:
-    async with LlamaEngine.open(model, sha256=SHA256, context=64) as engine:
-        for prompt, answer, problem in [
-            ([], [5], "empty"),
-            ([5], [49152], "not in 0..49151"),
-            ([-1], [5], "not in 0..49151"),
-            ([5] * 60, [5] * 5, "do not fit the context of 64"),
-        ]:
-            with pytest.raises(EngineRefused, match=problem):
-                await engine.force(prompt, answer)
-        with pytest.raises(EngineRefused, match="do not fit"):
-            await engine.sample([5] * 60, 5, lambda *_: 5)
-        with pytest.raises(EngineRefused, match="not in 0"):
-            await engine.sample([5], 5, lambda *_: 10**9)
-        assert len(await engine.force([5] * 60, [5] * 4)) == 4
-
-
-async def test_too_many_callers_are_turned_away_and_the_others_served(model: Path) -> None:
-    async with LlamaEngine.open(model, sha256=SHA256, waiting_limit=2) as engine:
-        prompt = await engine.chat("Hi")
-        results = await asyncio.gather(
-            *(engine.force(prompt, [5, 6]) for _ in range(5)), return_exceptions=True
-        )
-        assert [isinstance(result, EngineBusy) for result in results] == [False] * 3 + [True] * 2
-        cancelled = asyncio.create_task(engine.force(prompt, [5] * 50))
-        await asyncio.sleep(0)
-        cancelled.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await cancelled
-        assert len(await engine.force(prompt, [5, 6])) == 2
 
 
 async def test_another_file_is_refused_by_name_or_opened_with_a_warning(
@@ -197,11 +201,11 @@ async def test_another_file_is_refused_by_name_or_opened_with_a_warning(
         async with LlamaEngine.open(short, sha256=SHA256, allow_other_weights=True) as engine:
             assert engine.model_sha256 == hash_file(short) != SHA256
             prompt = await engine.chat("Hi")
-            short_steps = await engine.force(prompt, [5, 6])
+            short_steps = await engine.score(prompt, [5, 6])
     assert "other weights allowed" in caplog.text
     async with LlamaEngine.open(model, sha256=SHA256) as engine:
         assert prompt == await engine.chat("Hi")
-        assert not same(await engine.force(prompt, [5, 6]), short_steps)
+        assert not same(await engine.score(prompt, [5, 6]), short_steps)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model" * 1000, "cut", "flipped header"])
@@ -235,7 +239,7 @@ async def test_a_dead_and_a_hanging_engine_are_away(
             (pid,) = servers()
             os.kill(pid, signal_number)
             with pytest.raises(EngineAway, match=problem):
-                await engine.force([5], [6])
+                await engine.score([5], [6])
             with pytest.raises(EngineAway):
                 await engine.tokenize("still")
         assert not is_alive(pid)
@@ -268,16 +272,16 @@ async def test_an_engine_ends_with_its_owner_however_that_ends(model: Path) -> N
 @pytest.mark.slow
 async def test_an_idle_connection_is_made_anew(model: Path) -> None:
     async with LlamaEngine.open(model, sha256=SHA256) as engine:
-        steps = await engine.force([5], [6])
+        steps = await engine.score([5], [6])
         await asyncio.sleep(25)
-        assert same(await engine.force([5], [6]), steps)
+        assert same(await engine.score([5], [6]), steps)
 
 
 async def test_the_first_layers_are_a_model_of_their_own(model: Path, tmp_path: Path) -> None:
     target = tmp_path / "model-1.gguf"
     write_truncated(model, target, 1)
     async with LlamaEngine.open(target, sha256=hash_file(target)) as engine:
-        assert len(await engine.force(await engine.chat("Hi"), [5, 6])) == 2
+        assert len(await engine.score(await engine.chat("Hi"), [5, 6])) == 2
     for layers in (0, 30):
         with pytest.raises(EngineRefused, match="30 layers"):
             write_truncated(model, target, layers)

