@@ -65,12 +65,16 @@ T = TypeVar("T")
 class Task(Generic[C]):
     """A question with what its asker keeps for itself: `reference` never travels.
 
-    `id` is unique within one validator's life and names the task in its journal.
+    `id` is unique within one validator's life and names the task in its journal. An `organic`
+    challenge is somebody's own words: no journal holds it, nor what was answered. `canary` is a
+    text that an answer can hold only if its author has seen this very challenge.
     """
 
     id: str
     challenge: C
     reference: object = None
+    organic: bool = False
+    canary: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

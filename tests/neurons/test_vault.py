@@ -16,7 +16,8 @@ from subnet.definition import Miner, MinerOptions, Subnet
 from subnet.errors import DefinitionError, StateError
 from subnet.protocol import Answer, Challenge, Reply, Task
 from validators.prompts.secret import open_secret, stream_seed
-from validators.prompts.vault import Vault, digest
+from validators.prompts.stream import Stream, digest, normalized, prompt_digest
+from validators.prompts.vault import Vault
 
 
 class Number(Challenge):
@@ -68,56 +69,131 @@ def never(digest: bytes) -> bool:
     return False
 
 
+async def take(stream: Stream[Number, Same], count: int) -> list[Task[Number]]:
+    return [(await stream.draw()).task for _ in range(count)]
+
+
 @pytest.mark.parametrize("kind", [Dice, SlowDice])
 async def test_no_task_comes_twice(kind: type[Dice]) -> None:
-    vault = Vault(kind(), seed=b"s", asked=never)
-    drawn = [task.challenge.value for _ in range(10) for task in await vault.take(5)]
+    stream = Stream(kind(), seed=b"s", asked=never)
+    drawn = [task.challenge.value for task in await take(stream, 50)]
     assert sorted(drawn) == list(range(50))
 
 
 async def test_what_was_asked_before_this_run_is_left_out() -> None:
     before = {digest(Number(value=value)) for value in range(0, 50, 2)}
-    vault = Vault(Dice(), seed=b"s", asked=before.__contains__)
-    assert {task.challenge.value for task in await vault.take(25)} == set(range(1, 50, 2))
+    stream = Stream(Dice(), seed=b"s", asked=before.__contains__)
+    assert {task.challenge.value for task in await take(stream, 25)} == set(range(1, 50, 2))
+
+
+async def test_what_reads_the_same_is_the_same() -> None:
+    before = {prompt_digest(Dice(), Number(value=value)) for value in range(0, 50, 2)}
+    stream = Stream(Dice(), seed=b"s", asked=before.__contains__)
+    assert {task.challenge.value for task in await take(stream, 25)} == set(range(1, 50, 2))
+    for one, other, same in (
+        ("What is 2 + 2?", "  what IS\n2 + 2 ", True),
+        ("“Who?” she said.", '"Who" - she said', False),
+        ("“Who?” she said.", "who she said", True),
+        ("ﬁve", "FIVE", True),
+        ("What is 3.5?", "What is 35?", False),
+        ("What is -3?", "What is 3?", False),
+        ("at 10:30, say", "at 10:30 say", True),
+        ("at 10:30", "at 1030", False),
+        ("lone \ud800", "LONE \ud800", True),
+    ):
+        assert (normalized(one) == normalized(other)) == same, (one, other)
 
 
 async def test_the_seed_decides() -> None:
-    def draw(seed: bytes) -> Vault[Number, Same]:
-        return Vault(Dice(10**9), seed=seed, asked=never)
+    def draw(seed: bytes) -> Stream[Number, Same]:
+        return Stream(Dice(10**9), seed=seed, asked=never)
 
-    assert await draw(b"s").take(5) == await draw(b"s").take(5)
-    assert await draw(b"s").take(5) != await draw(b"t").take(5)
-
-
-async def test_prepared_tasks_are_the_ones_taken() -> None:
-    vault, other = (Vault(Dice(10**9), seed=b"s", asked=never) for _ in range(2))
-    await vault.prepare(3)
-    assert await vault.take(2) + await vault.take(2) == await other.take(4)
+    assert await take(draw(b"s"), 5) == await take(draw(b"s"), 5)
+    assert await take(draw(b"s"), 5) != await take(draw(b"t"), 5)
 
 
 async def test_a_definition_that_runs_dry_is_named() -> None:
-    vault = Vault(Dice(), seed=b"s", asked=never)
-    await vault.take(50)
+    stream = Stream(Dice(), seed=b"s", asked=never)
+    await take(stream, 50)
     with pytest.raises(DefinitionError, match="Dice"):
-        await vault.take(1)
-    ending = Vault(TwoDice(), seed=b"s", asked=never)
-    await ending.take(2)
+        await stream.draw()
+    ending = Stream(TwoDice(), seed=b"s", asked=never)
+    await take(ending, 2)
     with pytest.raises(DefinitionError, match="forever"):
-        await ending.take(1)
+        await ending.draw()
 
 
 @pytest.mark.parametrize("kind", [Dice, SlowDice])
 async def test_a_stream_that_broke_off_is_followed_by_another(
     kind: type[Dice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vault = Vault(kind(10**9), seed=b"s", asked=never)
-    before = await vault.take(3)
+    stream = Stream(kind(10**9), seed=b"s", asked=never)
+    before = await take(stream, 3)
     with monkeypatch.context() as patch:
         patch.setattr(random.Random, "randrange", lambda self, sides: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            await vault.take(1)
-    after = await vault.take(3)
+            await stream.draw()
+    after = await take(stream, 3)
     assert len({task.id for task in (*before, *after)}) == 6
+
+
+async def test_seeds_of_sealings_differ_and_tell_nothing_of_the_next() -> None:
+    vault = Vault(Dice(10**9), seed=b"s", asked=never)
+    first, second = [
+        await vault.seal(epoch, netuid=1, validator="v", turns=2, tasks=3) for epoch in (7, 8)
+    ]
+    assert len({leaf.seed for leaf in first.leaves}) == 1
+    assert first.leaves[0].seed != second.leaves[0].seed
+    salts = {leaf.salt for sealing in (first, second) for leaf in sealing.leaves}
+    assert len(salts) == 12
+    again = Stream(Dice(10**9), seed=bytes.fromhex(first.leaves[0].seed), asked=never)
+    drawn = {task.challenge.value for task in await take(again, 6)}
+    assert drawn == {leaf.challenge["value"] for leaf in first.leaves}
+
+
+async def test_questions_of_their_own_where_nobody_is_there() -> None:
+    class Each(Dice):
+        groups = "each"
+
+    vault = Vault(Each(10**9), seed=b"s", asked=never)
+    nobody = await vault.seal(1, netuid=1, validator="v", turns=2, tasks=1)
+    assert vault.find(1) == nobody and nobody.turns == 2
+    some = await vault.seal(2, netuid=1, validator="v", turns=1, tasks=2, hotkeys=["b", "a"])
+    assert sorted(leaf.audience for leaf in some.leaves) == ["a", "a", "b", "b"]
+
+
+async def test_what_cannot_be_written_down_is_the_definitions_fault() -> None:
+    class Odd(Dice):
+        def tasks(self, seed: bytes) -> Iterator[Task[Number]]:
+            yield Task("1", Number(value=1), reference=float("nan"))
+
+    with pytest.raises(DefinitionError, match="task 1 cannot be written down"):
+        await Vault(Odd(), seed=b"s", asked=never).seal(
+            1, netuid=1, validator="v", turns=1, tasks=1
+        )
+
+
+def test_a_sealed_file_that_is_damaged_or_newer_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sealed.json"
+    for text, problem in (("{", "move it away"), ('{"schema": 9}', "schema 9")):
+        path.write_text(text)
+        with pytest.raises(StateError, match=problem):
+            Vault(Dice(), seed=b"s", asked=never, path=path)
+
+
+async def test_a_full_disk_keeps_questions_at_home(tmp_path: Path) -> None:
+    path = tmp_path / "sealed.json"
+    (tmp_path / "sealed.json.new").mkdir()
+    vault = Vault(Dice(), seed=b"s", asked=never, path=path)
+    with pytest.raises(StateError):
+        await vault.seal(1, netuid=1, validator="v", turns=1, tasks=1)
+    assert vault.find(1) is None
+    (tmp_path / "sealed.json.new").rmdir()
+    sealing = await vault.seal(1, netuid=1, validator="v", turns=1, tasks=1)
+    (tmp_path / "sealed.json.new").mkdir()
+    with pytest.raises(StateError):
+        vault.take(sealing)
+    assert vault.find(1) == sealing
 
 
 def test_the_secret_is_drawn_once_and_kept_to_oneself(tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""Sealings: the questions of one epoch, fixed, and kept on this disk until they are published.
+
+The file is secret: it holds what will be asked. It is replaced as a whole, and it is on the disk
+before the root leaves this machine; a validator that is killed asks on from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from scoring.verify.merkle import Tree
+from subnet.errors import StateError
+from validators.private import write_private
+from validators.prompts.leaf import Leaf, Statement
+
+SCHEMA = 1
+"""Version of the file; a reader refuses a higher one."""
+
+
+@dataclass(frozen=True)
+class Sealing:
+    """Leaves of one epoch in their order.
+
+    `block` is where their root got onto the chain, None until that is known. The first `taken`
+    of their turns have been asked, or would have been: what is taken is never asked again.
+    """
+
+    epoch: int
+    texts: tuple[str, ...]
+    block: int | None = None
+    taken: int = 0
+
+    @cached_property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """The leaves, read."""
+        return tuple(map(Leaf.parse, self.texts))
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The tree over their bytes."""
+        return Tree([text.encode() for text in self.texts])
+
+    @property
+    def turns(self) -> int:
+        """For how many rounds there are questions."""
+        return 1 + max((leaf.turn for leaf in self.leaves), default=-1)
+
+    @property
+    def statement(self) -> Statement:
+        """What goes on the chain."""
+        return Statement(self.epoch, len(self.texts), self.tree.root)
+
+
+class Sealings:
+    """All sealings that are not published yet, and the digests of what was published unasked."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open or begin; without a path they are kept in memory only. Raises StateError."""
+        self.path = path
+        self.items: tuple[Sealing, ...] = ()
+        self.spent: frozenset[bytes] = frozenset()
+        if path is None or not path.exists():
+            return
+        try:
+            document = json.loads(path.read_bytes())
+            if document["schema"] > SCHEMA:
+                raise StateError(path, f"has schema {document['schema']}, not {SCHEMA}")
+            self.items = tuple(
+                Sealing(item["epoch"], tuple(item["leaves"]), item["block"], item["taken"])
+                for item in document["sealings"]
+            )
+            self.spent = frozenset(map(bytes.fromhex, document["spent"]))
+        except OSError as error:
+            raise StateError.of(path, error) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateError(path, f"no file of sealed questions: {error}; move it away") from error
+
+    def add(self, sealing: Sealing) -> None:
+        """Keep a new one. Raises StateError."""
+        self._write((*self.items, sealing), self.spent)
+
+    def replace(self, sealing: Sealing, **changes: Any) -> Sealing:
+        """Keep what has become of `sealing`. Raises StateError."""
+        changed = dataclasses.replace(sealing, **changes)
+        items = tuple(changed if item == sealing else item for item in self.items)
+        self._write(items, self.spent)
+        return changed
+
+    def drop(self, sealing: Sealing, unasked: Sequence[bytes]) -> None:
+        """Let go of one that is published; `unasked` are digests that nobody else remembers."""
+        items = tuple(item for item in self.items if item != sealing)
+        self._write(items, self.spent.union(unasked))
+
+    def _write(self, items: tuple[Sealing, ...], spent: frozenset[bytes]) -> None:
+        if self.path is not None:
+            document = {
+                "schema": SCHEMA,
+                "sealings": [
+                    {
+                        "epoch": item.epoch,
+                        "block": item.block,
+                        "taken": item.taken,
+                        "leaves": item.texts,
+                    }
+                    for item in items
+                ],
+                "spent": sorted(known.hex() for known in spent),
+            }
+            write_private(self.path, json.dumps(document).encode())
+        self.items, self.spent = items, spent
