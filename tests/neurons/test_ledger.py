@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scoring.evidence import Ban
+from scoring.policies import Claim, Seen
+from scoring.verify.statement import Measure, Statement, measured
+from scoring.verify.statement import Outcome as Seeing
 from subnet.errors import StateError
 from validators import ledger as ledgers
-from validators.ledger import Ledger, Outcome
+from validators.ledger import Ledger, Outcome, Seat
 
 
 def open_ledger(path: Path, half_life: float = 4.0) -> Ledger:
@@ -181,11 +186,12 @@ def test_migration_keeps_what_is_remembered(path: Path, monkeypatch: pytest.Monk
     with open_ledger(path) as ledger:
         add(ledger, Outcome("a", 1.0, True))
     step = "ALTER TABLE rounds ADD COLUMN note TEXT NOT NULL DEFAULT 'old';"
-    monkeypatch.setattr(ledgers, "MIGRATIONS", (*ledgers.MIGRATIONS, step))
+    newer = (*ledgers.MIGRATIONS, step)
+    monkeypatch.setattr(ledgers, "MIGRATIONS", newer)
     with open_ledger(path) as ledger:
         assert ledger.evidence()["a"].score == 1.0
     with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (len(newer),)
         assert db.execute("SELECT note FROM rounds").fetchall() == [("old",)]
     db.close()
 
@@ -204,3 +210,247 @@ def test_a_migration_that_fails_changes_nothing(
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT name FROM sqlite_master WHERE name = 'half'").fetchall() == []
     db.close()
+
+
+VERSION_1 = """
+CREATE TABLE runs (run INTEGER PRIMARY KEY, started REAL NOT NULL);
+CREATE TABLE rounds (
+    round INTEGER PRIMARY KEY, run INTEGER NOT NULL, block INTEGER NOT NULL,
+    epoch INTEGER NOT NULL
+);
+CREATE TABLE asked (digest BLOB PRIMARY KEY, round INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE evidence (
+    hotkey TEXT PRIMARY KEY, total REAL NOT NULL, weight REAL NOT NULL,
+    round INTEGER NOT NULL, questions INTEGER NOT NULL, answers INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO runs VALUES (1, 1700000000.0), (2, 1700000100.0);
+INSERT INTO rounds VALUES (1, 1, 100, 5), (2, 1, 200, 6), (3, 2, 300, 7);
+INSERT INTO asked VALUES (x'71', 1), (x'72', 3);
+INSERT INTO evidence VALUES ('a', 1.5, 2.0, 3, 3, 3), ('b', 0.0, 1.0, 2, 2, 0);
+PRAGMA user_version = 1;
+"""
+"""A file of the first version, as its own program wrote it. Never change it."""
+
+
+def write(path: Path, script: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(path) as db:
+        db.executescript(f"PRAGMA journal_mode=WAL; {script}")
+    db.close()
+
+
+def schema(path: Path) -> set[str]:
+    with sqlite3.connect(path) as db:
+        found = {
+            " ".join(str(sql).split()) for (sql,) in db.execute("SELECT sql FROM sqlite_master")
+        }
+    db.close()
+    return found
+
+
+def test_a_ledger_of_version_1(path: Path, tmp_path: Path) -> None:
+    write(path, VERSION_1)
+    with open_ledger(path) as ledger:
+        assert (ledger.run, ledger.next_round()) == (3, 4)
+        assert ledger.was_asked(b"q") and ledger.was_asked(b"r") and not ledger.was_asked(b"s")
+        assert ledger.evidence()["a"] == ledgers.Evidence(0.75, 2.0, 3, 3)
+        assert ledger.history("a") == ()
+        add(ledger, Outcome("a", 1.0, True))
+        assert ledger.history("a") == (Seen(4, 1.0, True),)
+    new = tmp_path / "new.sqlite"
+    open_ledger(new).close()
+    assert schema(path) == schema(new)
+
+
+def test_every_earlier_version_leads_to_this_one(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is added: a step that forgets a column is seen here."""
+    open_ledger(path).close()
+    for version in range(1, len(ledgers.MIGRATIONS)):
+        old = tmp_path / f"{version}.sqlite"
+        with monkeypatch.context() as patch:
+            patch.setattr(ledgers, "MIGRATIONS", ledgers.MIGRATIONS[:version])
+            open_ledger(old).close()
+        open_ledger(old).close()
+        assert schema(old) == schema(path)
+
+
+def test_a_database_of_something_else(path: Path) -> None:
+    write(path, "CREATE TABLE bookmarks (url TEXT);")
+    with pytest.raises(StateError, match="not a ledger"):
+        open_ledger(path)
+    assert schema(path) == {"CREATE TABLE bookmarks (url TEXT)"}
+
+
+def test_a_page_that_rotted_is_found_when_the_ledger_is_opened(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        for _ in range(30):
+            add(ledger, *(Outcome(f"{n:04d}" * 12, 1.0, True) for n in range(20)))
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 4096 // 2 * 4096
+    data[middle : middle + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    with pytest.raises(StateError, match="subnet state restore|malformed"):
+        open_ledger(path)
+
+
+def test_who_dies_lets_go_and_who_only_reads_may(path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        with pytest.raises(StateError, match="in use by another validator"):
+            open_ledger(path)
+        reader = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+        assert reader.execute("SELECT MAX(round) FROM rounds").fetchone()[0] >= 1
+        reader.close()
+        os.kill(writer.pid, signal.SIGKILL)
+    open_ledger(path).close()
+
+
+def test_a_ledger_that_could_not_be_opened_is_not_held(path: Path) -> None:
+    write(path, "PRAGMA user_version = 99;")
+    with pytest.raises(StateError, match="version 99; this program knows up to 2"):
+        open_ledger(path)
+    path.unlink()
+    open_ledger(path).close()
+
+
+SAID = (
+    measured("logprobs", [Measure("gap", 0.25, 1 / 3), Measure("rank", 4.0, 0.1)]),
+    Statement("redundancy", Seeing.MEASURED, "3 of 4 agree", -1.5),
+    Statement("toploc", Seeing.UNKNOWN, "no answer"),
+)
+
+
+def test_what_a_policy_needs_comes_back_as_it_was(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        add(
+            ledger,
+            Outcome("a", 1 / 3, True, "match", "cold", 0.25, SAID, Claim(0.7, 0.1)),
+            Outcome("a", 0.0, False, "timeout", "cold", 60.0, claim=Claim(0.5)),
+        )
+    with open_ledger(path) as ledger:
+        first, second = ledger.history("a")
+    assert (first.round, first.score, first.answered) == (1, 1 / 3, True)
+    assert first.claim == Claim(0.7, 0.1) and second.claim == Claim(0.5)
+    for said, meant in zip(first.statements, SAID, strict=True):
+        assert (said.check, said.outcome, said.log_ratio, said.measures) == (
+            meant.check, meant.outcome, meant.log_ratio, meant.measures,
+        )  # fmt: skip
+    with sqlite3.connect(path) as db:
+        rows = db.execute("SELECT reason, coldkey, seconds FROM outcomes").fetchall()
+    db.close()
+    assert rows == [("match", "cold", 0.25), ("timeout", "cold", 60.0)]
+
+
+def test_only_so_many_rounds_are_kept_one_by_one(path: Path) -> None:
+    with Ledger(path, half_life_rounds=4, clock=lambda: 0.0, keep_rounds=3) as ledger:
+        for _ in range(10):
+            add(ledger, Outcome("a", 1.0, True), Outcome("a", 0.0, True))
+        assert [seen.round for seen in ledger.history("a")] == [8, 8, 9, 9, 10, 10]
+        assert [seen.score for seen in ledger.history("a", since=10)] == [1.0, 0.0]
+        assert ledger.evidence()["a"].questions == 20
+
+
+def test_bans_are_kept_and_are_the_hotkey_s(path: Path) -> None:
+    with open_ledger(path) as ledger:
+        ledger.ban("a", [Ban(1, 65, 14.5), Ban(70, 198, 15.0)])
+    with open_ledger(path) as ledger:
+        assert ledger.bans("a") == (Ban(1, 65, 14.5), Ban(70, 198, 15.0))
+        assert ledger.bans("b") == ()
+
+
+def sit(
+    ledger: Ledger, *seats: Seat, asked: Mapping[str, float] | None = None, follow: bool = True
+) -> dict[str, str]:
+    return dict(
+        ledger.remember(
+            ledger.next_round(),
+            block=1,
+            epoch=1,
+            digests=(),
+            outcomes=[Outcome(hotkey, score, True) for hotkey, score in (asked or {}).items()],
+            seats=seats,
+            follow_swaps=follow,
+        )
+    )
+
+
+def test_a_past_follows_a_hotkey_that_was_swapped(ledger: Ledger) -> None:
+    assert sit(ledger, Seat("a", 1, 10), Seat("b", 2, 10), asked={"a": 1.0, "b": 0.5}) == {}
+    ledger.ban("a", [Ban(1, 65, 14.5)])
+    assert sit(ledger, Seat("c", 1, 10), Seat("b", 2, 10), asked={"b": 0.5, "c": 0.0}) == {"c": "a"}
+    assert [seen.score for seen in ledger.history("c")] == [1.0, 0.0]
+    assert ledger.bans("c") == (Ban(1, 65, 14.5),)
+    fade = 0.5**0.25
+    assert ledger.evidence()["c"].score == pytest.approx(fade / (1 + fade))
+    # Moved, not copied: whoever registers the old key again begins anew.
+    assert ledger.history("a") == () and ledger.bans("a") == ()
+    assert "a" not in ledger.evidence()
+    assert [seen.score for seen in ledger.history("b")] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("after", "why"),
+    [
+        ([Seat("a", 1, 10), Seat("c", 2, 30)], "a seat that was bought has another block"),
+        ([Seat("b", 1, 10)], "seats were moved together; b was bought in one block with a"),
+        ([Seat("a", 2, 10), Seat("c", 1, 10)], "the hotkey is still there"),
+    ],
+)
+def test_nobody_else_inherits(ledger: Ledger, after: list[Seat], why: str) -> None:
+    sit(ledger, Seat("a", 1, 10), Seat("b", 2, 10), asked={"a": 1.0, "b": 0.5})
+    assert sit(ledger, *after) == {}, why
+    assert len(ledger.history("a")) == len(ledger.history("b")) == 1
+
+
+def test_a_swap_is_not_followed_unless_asked_for(ledger: Ledger) -> None:
+    sit(ledger, Seat("a", 1, 10), asked={"a": 1.0}, follow=False)
+    assert sit(ledger, Seat("c", 1, 10), follow=False) == {}
+    assert len(ledger.history("a")) == 1
+    # Nor later, when it is: what was before was never the new key's.
+    assert sit(ledger, Seat("c", 1, 10)) == {}
+
+
+def test_a_past_that_moves_joins_the_one_that_is_there(ledger: Ledger) -> None:
+    """A banned hotkey cannot be washed by swapping a clean seat onto it."""
+    sit(ledger, Seat("bad", 1, 10), asked={"bad": 0.0})
+    ledger.ban("bad", [Ban(1, 65, 14.5)])
+    sit(ledger, Seat("good", 2, 20), asked={"good": 1.0})
+    assert sit(ledger, Seat("bad", 2, 20)) == {"bad": "good"}
+    assert [seen.score for seen in ledger.history("bad")] == [0.0, 1.0]
+    assert ledger.bans("bad") == (Ban(1, 65, 14.5),)
+    assert ledger.evidence()["bad"].questions == 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_seats_that_change_hands_never_mix_two_pasts(data: st.DataObject) -> None:
+    """Against a model that knows who is who: swaps, pruned seats, gaps, re-registrations."""
+    block = itertools.count(1)
+    names = itertools.count()
+    seats: dict[int, tuple[str, int]] = {}
+    past: dict[str, list[int]] = {}
+    with Ledger(Path(":memory:"), half_life_rounds=3.0, clock=lambda: 0.0) as ledger:
+        for round in range(1, 12):
+            for uid in range(3):
+                act = data.draw(st.sampled_from(["stay", "swap", "buy", "leave"]))
+                if act == "buy" or uid not in seats:
+                    seats[uid] = (f"h{next(names)}", next(block))
+                elif act == "swap":
+                    old, born = seats[uid]
+                    seats[uid] = (f"h{next(names)}", born)
+                    past[seats[uid][0]] = past.pop(old, [])
+                elif act == "leave":
+                    del seats[uid]
+            asked = {hotkey: 1.0 for hotkey, _ in seats.values()}
+            sit(ledger, *(Seat(h, uid, born) for uid, (h, born) in seats.items()), asked=asked)
+            for hotkey in asked:
+                past.setdefault(hotkey, []).append(round)
+            if not seats:
+                continue
+            for hotkey, rounds in past.items():
+                assert [seen.round for seen in ledger.history(hotkey)] == rounds
