@@ -17,8 +17,9 @@ from bittensor_core import Keypair
 from numpy.typing import NDArray
 
 from chain.devnet.database import Database
-from chain.devnet.engine import BuiltBlock, Header, state_root
+from chain.devnet.engine import BuiltBlock, state_root
 from chain.devnet.genesis import dev_engine
+from chain.devnet.node import genesis_block
 from chain.devnet.store import Block, Store
 from chain.runtime import frame
 from chain.runtime.frame import Ctx
@@ -58,10 +59,9 @@ class Chain:
 
     def __init__(self, path: Path | None = None) -> None:
         self.engine = dev_engine()
-        header = Header(bytes(32), 0, bytes(32), bytes(32))
-        genesis = Block(header, header.hash(), (), 0)
+        state = dict(self.engine.genesis())
         database = None if path is None else Database(path)
-        self.store = Store.open(genesis, dict(self.engine.genesis()), database)
+        self.store = Store.open(genesis_block(self.engine, state), state, database)
         version = self.engine.runtime_version()
         self._core = bittensor_core.Runtime(
             self.engine.metadata(15), version.spec_version, version.transaction_version

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from subnet.definition import Judgement, Subnet
-from subnet.errors import EngineError, EngineRefused
+from subnet.errors import EngineError, EngineRefused, SubnetError
 from subnet.protocol import Reply, Task
 
 log = logging.getLogger(__name__)
@@ -18,6 +18,18 @@ JUDGE_FAILED = "judge_failed"
 """Reason code: the definition's own code broke on this answer."""
 ENGINE_REFUSED = "engine_refused"
 """Reason code: the judge's model will not take this answer; it holds no such tokens, say."""
+UNNAMED = "scored"
+"""Reason code: the definition gave a number and no reason."""
+
+
+@dataclass(eq=False)
+class ReferenceUnknown(SubnetError):
+    """The scorer wants the reference of `task`, and only whoever asked knows it."""
+
+    task: str
+
+    def __str__(self) -> str:
+        return f"the reference of task {self.task} is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +60,13 @@ async def _judge_one(subnet: Subnet[Any, Any], task: Task[Any], reply: Reply[Any
     try:
         opinion = await subnet.score(task, reply)
         judgement = opinion if isinstance(opinion, Judgement) else Judgement(float(opinion))
+        if not judgement.reason:
+            judgement = replace(judgement, reason=UNNAMED)
         json.dumps(dict(judgement.facts), allow_nan=False)  # or the journal could not take it
     except EngineRefused as error:
         log.warning("judging uid %d on task %s: %s", reply.uid, task.id, error)
         return Judgement(0.0, ENGINE_REFUSED)
-    except EngineError:
+    except (EngineError, ReferenceUnknown):
         raise
     except Exception:
         # What breaks the author's code came from this one miner, and costs this one miner.

@@ -1,14 +1,28 @@
-"""One whole line a round, whatever happens to the process."""
+"""One whole line a round, whatever happens to the process; parts are closed, packed, dropped."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import gzip
 import json
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from subnet.errors import StateError
-from validators.journal import SCHEMA, Journal, read
+from validators.journal import SCHEMA, Journal, last_round, read
+
+PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -16,14 +30,40 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "journal.jsonl"
 
 
+def rounds(path: Path, since: float | None = None) -> list[int]:
+    return [line["round"] for line in read(path, since=since) if line.get("kind") != "dropped"]
+
+
+def parts(path: Path) -> list[str]:
+    return sorted(one.name for one in path.parent.iterdir() if one.name.startswith("journal-"))
+
+
+def folder_size(path: Path) -> int:
+    """Bytes of all its files; one that goes meanwhile counts nothing."""
+    total = 0
+    for one in path.parent.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            total += one.stat().st_size
+    return total
+
+
+def until_packed(path: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while any(not name.endswith(".gz") for name in parts(path)):
+        assert time.monotonic() < deadline, parts(path)
+        time.sleep(0.005)
+
+
 def test_lines_come_back_in_order(path: Path) -> None:
     with Journal(path) as journal:
         journal.append({"round": 1})
         journal.append({"round": 2})
-        assert [line["round"] for line in read(path)] == [1, 2]
-    with Journal(path) as journal:
+        assert rounds(path) == [1, 2]
+    with Journal(path, code={"package": "7"}) as journal:
         journal.append({"round": 3})
-    assert list(read(path)) == [{"schema": SCHEMA, "round": n} for n in (1, 2, 3)]
+    codes = (None, None, {"package": "7"})
+    expected = [{"schema": SCHEMA, "code": c, "round": n} for n, c in enumerate(codes, 1)]
+    assert list(read(path)) == expected
 
 
 def test_a_line_is_on_the_disk_when_append_returns(path: Path) -> None:
@@ -38,10 +78,10 @@ def test_a_line_cut_short_is_left_out_and_then_removed(path: Path, length: int) 
         journal.append({"round": 1})
     with path.open("ab") as file:
         file.write(b'{"schema":1,"round":2,"x":"' + b"y" * length)
-    assert [line["round"] for line in read(path)] == [1]
+    assert rounds(path) == [1]
     with Journal(path) as journal:
         journal.append({"round": 3})
-    assert [line["round"] for line in read(path)] == [1, 3]
+    assert rounds(path) == [1, 3]
 
 
 def test_nothing_but_a_cut_line(path: Path) -> None:
@@ -72,3 +112,215 @@ def test_a_full_disk_is_said(path: Path) -> None:
     path.symlink_to("/dev/full")
     with Journal(path) as journal, pytest.raises(StateError, match="No space left.*make room"):
         journal.append({"round": 1})
+
+
+def test_lines_of_version_1_are_brought_up_to_date(path: Path) -> None:
+    path.parent.mkdir()
+    replies = [{"hotkey": "a", "score": 1.0, "reason": ""}, {"hotkey": "b", "reason": "timeout"}]
+    old = [
+        {"schema": 1, "kind": "round", "round": 1, "replies": replies},
+        {"schema": 1, "kind": "reveal", "round": 1},
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in old))
+    with Journal(path) as journal:
+        journal.append({"kind": "round", "round": 2})
+    first, reveal, new = read(path)
+    assert [reply["reason"] for reply in first["replies"]] == ["scored", "timeout"]
+    assert (first["schema"], first["code"], reveal["schema"]) == (SCHEMA, None, SCHEMA)
+    assert (new["round"], last_round(path)) == (2, 2)
+
+
+def test_parts_are_closed_by_size_and_packed_beside(path: Path) -> None:
+    with Journal(path, part_bytes=1000) as journal:
+        for number in range(40):
+            journal.append({"round": number, "text": "x" * 100})
+            assert rounds(path) == list(range(number + 1))
+        until_packed(path)
+        assert rounds(path) == list(range(40))
+    names = parts(path)
+    assert len(names) > 3 and names[0] == "journal-000001.jsonl.gz"
+    sizes = [len(gzip.decompress((path.parent / name).read_bytes())) for name in names]
+    assert 0 < min(sizes) and max(sizes) <= 1000
+    with Journal(path, part_bytes=1000) as journal:  # and goes on with the same part
+        journal.append({"round": 40})
+    assert rounds(path) == list(range(41))
+
+
+def test_a_line_larger_than_a_part_has_one_of_its_own(path: Path) -> None:
+    with Journal(path, part_bytes=1000) as journal:
+        for number in range(4):
+            journal.append({"round": number, "text": "x" * 5000})
+    assert len(parts(path)) == 3
+    assert rounds(path) == [0, 1, 2, 3]
+
+
+def test_killed_between_the_two_steps_of_closing_a_part(path: Path) -> None:
+    """The part has its new name already, and no other has taken its old one."""
+    with Journal(path) as journal:
+        journal.append({"round": 1})
+    os.link(path, path.with_name("journal-000001.jsonl"))
+    assert rounds(path) == [1]
+    with Journal(path, part_bytes=10) as journal:
+        assert parts(path) == []
+        journal.append({"round": 2})
+        until_packed(path)
+    assert rounds(path) == [1, 2] and parts(path) == ["journal-000001.jsonl.gz"]
+
+
+def test_a_part_that_was_moved_away_takes_no_older_ones_with_it(path: Path) -> None:
+    with Journal(path, part_bytes=10) as journal:
+        for number in range(3):
+            journal.append({"round": number})
+        until_packed(path)
+    path.unlink()
+    with Journal(path, part_bytes=10) as journal:
+        assert last_round(path) == 0 and rounds(path) == [0, 1]
+        journal.append({"round": 3})
+        journal.append({"round": 4})
+    assert rounds(path) == [0, 1, 3, 4]
+    # One that is not older is never removed: whoever put it there decides.
+    other = path.with_name("journal-000009.jsonl")
+    other.write_text("{}")
+    with pytest.raises(StateError, match="000009.*move it away"):
+        Journal(path)
+    assert other.read_text() == "{}"
+
+
+def test_parts_are_closed_by_age_and_looked_for_by_age(path: Path) -> None:
+    now = time.time() - 100_000
+    with Journal(path, part_s=1000, clock=lambda: now) as journal:
+        for number in range(6):
+            journal.append({"round": number, "time": now})
+            until_packed(path)
+            for name in parts(path):
+                if (path.parent / name).stat().st_mtime > now:
+                    os.utime(path.parent / name, (now, now))
+            now += 600
+    assert len(parts(path)) == 2
+    assert rounds(path) == list(range(6))
+    assert rounds(path, since=now - 1250) == [4, 5]
+    # Whole parts are left out unread: a damaged one that is too old is not looked into.
+    (path.parent / parts(path)[0]).write_bytes(b"damaged")
+    os.utime(path.parent / parts(path)[0], (0, 0))
+    assert rounds(path, since=now - 1250) == [4, 5]
+    with pytest.raises(StateError, match=r"000001.*damaged"):
+        rounds(path)
+
+
+def test_the_oldest_parts_go_and_it_is_said(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    most = 20_000
+    noise = random.Random(1)
+    with (
+        caplog.at_level(logging.WARNING),
+        Journal(path, most_bytes=most, part_bytes=2000) as journal,
+    ):
+        for number in range(300):
+            journal.append({"round": number, "text": noise.randbytes(100).hex()})
+            assert folder_size(path) <= most
+    kept = rounds(path)
+    assert kept[0] > 0 and kept == list(range(kept[0], 300))
+    dropped = [line for line in read(path) if line.get("kind") == "dropped"]
+    assert dropped and all(line["bytes"] > 0 and line["parts"] for line in dropped)
+    assert "dropped its oldest parts, journal-000001.jsonl" in caplog.text
+
+
+def test_a_reader_follows_while_parts_are_closed_and_packed(path: Path) -> None:
+    """Whoever reads at any moment sees every round that was there when it began, once each."""
+    count = 500
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        with Journal(path, part_bytes=3000) as journal:
+            for number in range(count):
+                journal.append({"round": number, "text": "x" * 60})
+                written = number + 1
+
+    with Journal(path):
+        pass
+    writer = threading.Thread(target=write)
+    writer.start()
+    looks = 0
+    while writer.is_alive():
+        before = written
+        found = rounds(path)
+        assert found == list(range(len(found))) and len(found) >= before
+        looks += 1
+    writer.join()
+    assert rounds(path) == list(range(count)) and looks > 1
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from typing import Any
+from validators.journal import Journal, last_round
+path = Path(sys.argv[1])
+with Journal(path, part_bytes=4000) as journal:
+    number = last_round(path)
+    while True:
+        number += 1
+        journal.append({"kind": "round", "round": number, "text": "x" * 200})
+        print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.slow)])
+def test_killed_while_it_writes_and_closes_and_packs(path: Path, kills: int) -> None:
+    last = 0
+    for attempt in range(kills):
+        with subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            for _ in range(random.Random(attempt).randrange(1, 60)):
+                last = int(process.stdout.readline())
+            process.send_signal(signal.SIGKILL)
+            rest = process.stdout.read().split(b"\n")[:-1]
+            last = int(rest[-1]) if rest else last
+        found = rounds(path)
+        assert found == list(range(1, len(found) + 1)) and len(found) >= last
+    with Journal(path):
+        until_packed(path)
+    assert not [name for name in parts(path) if "partial" in name]
+    assert rounds(path) == list(range(1, last_round(path) + 1))
+
+
+async def test_the_loop_goes_on_while_a_part_is_packed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compressor that is stuck holds up neither an append nor the loop."""
+    go_on, begun = threading.Event(), threading.Event()
+    read_part = Path.open
+
+    def stuck(one: Path, *args: Any, **kwargs: Any) -> Any:
+        if threading.current_thread().name == "journal":
+            begun.set()
+            assert go_on.wait(PATIENCE_S)
+        return read_part(one, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", stuck)
+    with Journal(path, part_bytes=1000) as journal:
+        for number in range(20):
+            journal.append({"round": number, "text": "x" * 100})
+            await asyncio.sleep(0)
+        assert await asyncio.to_thread(begun.wait, PATIENCE_S)
+        assert rounds(path) == list(range(20))
+        assert not [name for name in parts(path) if name.endswith(".gz")]
+        go_on.set()
+        await asyncio.to_thread(until_packed, path)
+    assert rounds(path) == list(range(20))
+
+
+def test_what_is_held_outlives_the_process_that_held_it(path: Path) -> None:
+    with Journal(path, code={"package": "1"}) as journal:
+        assert journal.find_held() is None
+        journal.hold({"round": 1})
+        journal.hold({"round": 2})
+    with Journal(path, code={"package": "2"}) as journal:
+        held = journal.find_held()
+        assert held == {"round": 2, "code": {"package": "1"}}
+        journal.append(held)
+        journal.release()
+        assert journal.find_held() is None
+    assert list(read(path)) == [{"schema": SCHEMA, "code": {"package": "1"}, "round": 2}]

@@ -11,7 +11,7 @@ import pytest
 from subnet.definition import Judgement, Miner, MinerOptions, Subnet
 from subnet.errors import EngineAway, EngineRefused
 from subnet.protocol import Answer, Challenge, Failure, Reply, Task, Timing
-from validators.judge import ENGINE_REFUSED, JUDGE_FAILED, judge
+from validators.judge import ENGINE_REFUSED, JUDGE_FAILED, UNNAMED, judge
 
 
 class Ask(Challenge):
@@ -64,9 +64,9 @@ async def opinions(*replies: Reply[Said]) -> list[tuple[float, str]]:
 
 async def test_scores_come_back_in_order() -> None:
     assert await opinions(reply("0.25"), reply("grounds"), reply("1")) == [
-        (0.25, ""),
+        (0.25, UNNAMED),
         (0.5, "half"),
-        (1.0, ""),
+        (1.0, UNNAMED),
     ]
 
 
@@ -78,17 +78,17 @@ async def test_every_failure_is_worth_nothing_and_says_why(failure: Failure) -> 
 @pytest.mark.parametrize("text", ["poison", "nan", "inf", "-0.1", "1.1", "ratio"])
 async def test_an_answer_that_breaks_the_judge_costs_its_miner_only(text: str) -> None:
     assert await opinions(reply("1"), reply(text), reply("0.5")) == [
-        (1.0, ""),
+        (1.0, UNNAMED),
         (0.0, JUDGE_FAILED),
-        (0.5, ""),
+        (0.5, UNNAMED),
     ]
 
 
 async def test_what_the_judge_s_model_refuses_costs_its_miner_only() -> None:
     assert await opinions(reply("1"), reply("refused"), reply("0.5")) == [
-        (1.0, ""),
+        (1.0, UNNAMED),
         (0.0, ENGINE_REFUSED),
-        (0.5, ""),
+        (0.5, UNNAMED),
     ]
 
 

@@ -1,0 +1,303 @@
+"""Why a miner got what it got: one hotkey's rounds, reasons, standing and weight, from the journal.
+
+An explanation holds what concerns that hotkey alone, and is small: it can be sent. Knows nothing
+of sockets; `explaining` serves it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from subnet.definition import Fact
+from subnet.protocol import Answer, Challenge
+
+PATH = "/explain"
+KEPT_ROUNDS = 32
+QUESTIONS = 64
+"""In one explanation, the newest ones."""
+FACTS = 32
+TEXT = 200
+"""Characters of a detail or of a fact that is text."""
+
+
+class Why(Challenge):
+    """Ask a validator about oneself: `hotkey` (ss58) must be the asker's own.
+
+    Without `round`, about all rounds that it still has at hand.
+    """
+
+    hotkey: Annotated[str, Field(min_length=1, max_length=64)]
+    round: Annotated[int, Field(ge=1, lt=2**53)] | None = None
+
+
+class Question(BaseModel):
+    """One question and what its answer was worth; times in seconds as `Timing` counts them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    round: int
+    block: int
+    epoch: int
+    time: float
+    task: str
+    answered: bool
+    score: float
+    reason: str
+    detail: str
+    total_s: float
+    queued_s: float
+    facts: dict[str, Fact]
+
+
+class Weight(BaseModel):
+    """What the validator meant to set for the hotkey's seat after round `round`.
+
+    `share` is that of the whole row; `burned` says that no miner had earned anything; `problem`
+    why nothing was set, if nothing was.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    round: int
+    set: bool
+    uid: int
+    value: int
+    share: float
+    burned: bool
+    read_back: bool | None
+    block: int | None
+    problem: str | None
+
+
+class Explanation(Answer):
+    """What one validator knows of one hotkey.
+
+    `standing` is what is remembered of it, 0..1, after round `round`, and `rank` how many stand
+    higher, plus one. `withheld` is the reason code if its past is worth less than its mean says:
+    a ban, say, or other hotkeys on the same coldkey. `memory` are the numbers behind that, and
+    `follows` the hotkey whose past it took over. `reasons` counts reason codes over `rounds`
+    rounds. `burn` is the share of all weight that goes to nobody.
+    """
+
+    validator: str
+    hotkey: str
+    netuid: int
+    round: int
+    rounds: int
+    asked: int
+    answered: int
+    reasons: dict[str, int]
+    standing: float | None
+    rank: int | None
+    ranked: int
+    withheld: str | None
+    memory: dict[str, float]
+    follows: str | None
+    burn: float
+    weight: Weight | None
+    code: dict[str, str | None] | None
+    questions: tuple[Question, ...]
+
+
+_KEPT = ("task", "uid", "failure", "score", "reason", "detail", "total_s", "queued_s", "facts")
+
+
+class Unknown(LookupError):
+    """This hotkey was not asked in any round at hand, or not in that one."""
+
+
+class Recent:
+    """The last rounds, as far as explanations need them; bounded however long they are noted.
+
+    With `only`, of that hotkey alone. `burn` is the setting that the validator runs with.
+    """
+
+    def __init__(
+        self, *, rounds: int = KEPT_ROUNDS, only: str | None = None, burn: float = 0.0
+    ) -> None:
+        self._most = rounds
+        self._only = only
+        self._burn = burn
+        self._rounds: OrderedDict[int, dict[str, Any]] = OrderedDict()
+
+    def note(self, line: Mapping[str, Any]) -> None:
+        """Take in one line of the journal."""
+        if line.get("kind") != "round":
+            return
+        number = int(line["round"])
+        self._rounds.pop(number, None)  # of rounds asked twice the later line holds
+        replies: dict[str, list[Mapping[str, Any]]] = {}
+        for reply in line["replies"]:
+            hotkey = str(reply["hotkey"])
+            if self._only in (None, hotkey):
+                replies.setdefault(hotkey, []).append({key: reply[key] for key in _KEPT})
+        kept = {key: value for key, value in line.items() if key not in ("tasks", "replies")}
+        self._rounds[number] = {**kept, "replies": replies}
+        while len(self._rounds) > self._most:
+            self._rounds.popitem(last=False)
+
+    def knows(self, hotkey: str) -> bool:
+        """Whether this hotkey (ss58) was asked in a round at hand."""
+        return any(hotkey in line["replies"] for line in self._rounds.values())
+
+    def explain(self, hotkey: str, round: int | None = None) -> Explanation:
+        """Everything at hand about `hotkey`, or what concerns `round`. Raises Unknown."""
+        lines = [
+            line
+            for number, line in self._rounds.items()
+            if hotkey in line["replies"] and round in (None, number)
+        ]
+        if not lines:
+            raise Unknown(hotkey)
+        questions = [_question(line, reply) for line in lines for reply in line["replies"][hotkey]]
+        last = lines[-1]
+        scores: Mapping[str, float] = last["scores"]
+        standing = scores.get(hotkey)
+        return Explanation(
+            validator=last["validator"],
+            hotkey=hotkey,
+            netuid=last["netuid"],
+            round=last["round"],
+            rounds=len(lines),
+            asked=len(questions),
+            answered=sum(question.answered for question in questions),
+            reasons=dict(Counter(question.reason for question in questions).most_common(FACTS)),
+            standing=standing,
+            rank=None if standing is None else 1 + sum(s > standing for s in scores.values()),
+            ranked=len(scores),
+            withheld=last.get("withheld", {}).get(hotkey),
+            memory=_numbers(last.get("memory", {}).get(hotkey, {})),
+            follows=last.get("moved", {}).get(hotkey),
+            burn=self._burn,
+            weight=_weight(lines, hotkey),
+            code=last["code"],
+            questions=tuple(questions[-QUESTIONS:]),
+        )
+
+
+def _question(line: Mapping[str, Any], reply: Mapping[str, Any]) -> Question:
+    return Question(
+        round=line["round"],
+        block=line["block"],
+        epoch=line["epoch"],
+        time=line["time"],
+        task=reply["task"],
+        answered=reply["failure"] is None,
+        score=reply["score"],
+        reason=reply["reason"],
+        detail=reply["detail"][:TEXT],
+        total_s=reply["total_s"],
+        queued_s=reply["queued_s"],
+        facts={
+            name: value[:TEXT] if isinstance(value, str) else value
+            for name, value in list(reply["facts"].items())[:FACTS]
+        },
+    )
+
+
+def _weight(lines: list[dict[str, Any]], hotkey: str) -> Weight | None:
+    """The newest weights of these rounds: those that were set, before those that were not."""
+    tried = [line for line in lines if line["weights"]["set"]] or lines
+    if not tried:
+        return None
+    line = tried[-1]
+    weights = line["weights"]
+    uid = line["replies"][hotkey][-1]["uid"]
+    meant = {int(seat): int(value) for seat, value in weights["meant"].items()}
+    value, whole = meant.get(uid, 0), sum(meant.values())
+    return Weight(
+        round=line["round"],
+        set=weights["set"],
+        uid=uid,
+        value=value,
+        share=value / whole if whole else 0.0,
+        burned=weights["burned"],
+        read_back=weights["read_back"],
+        block=weights["block"],
+        problem=weights["problem"],
+    )
+
+
+def _numbers(facts: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in list(facts.items())[:FACTS]}
+
+
+_WORDS = {
+    "unreachable": "could not be reached",
+    "tls": "did not prove to hold the TLS key it published",
+    "timeout": "gave no whole answer in time",
+    "refused": "refused to answer",
+    "unsigned": "did not sign its answer",
+    "bad_signature": "signed wrongly",
+    "malformed": "sent what is no answer of this subnet",
+    "broken_stream": "ended its stream without the signed end",
+    "oversize": "sent more than is read",
+    "private_address": "published an address that is not public, and was not asked",
+    "judge_failed": "sent what broke the scorer",
+    "engine_refused": "sent what the judge's model cannot be shown",
+    "scored": "answered, and was scored without a reason",
+    "folded": "other hotkeys on its coldkey stand higher, and only the best are paid",
+}
+
+
+def words(found: Explanation) -> str:
+    """An explanation for a person to read."""
+    out = [
+        f"{found.hotkey} on subnet {found.netuid}, as validator {found.validator} sees it",
+        f"asked {_count(found.asked, 'question')} in {_count(found.rounds, 'round')}, the last is "
+        f"{found.round}; answered {found.answered}",
+    ]
+    for reason, count in found.reasons.items():
+        out.append(f"  {count:>5} x {reason}" + (f": {_WORDS[reason]}" if reason in _WORDS else ""))
+    if found.standing is None:
+        out.append("its standing was not written down: that round was cut off")
+    else:
+        out.append(f"standing {found.standing:.4f}, rank {found.rank} of {found.ranked}")
+    if found.follows is not None:
+        out.append(f"its past is that of {found.follows}, whose seat it took over")
+    if found.withheld is not None:
+        known = _WORDS.get(found.withheld, "the subnet's rules of memory")
+        out.append(f"worth less than its mean: {found.withheld} ({known})")
+    out += [f"  {name} = {value:g}" for name, value in found.memory.items()]
+    out += _weight_words(found)
+    out.append("")
+    for question in found.questions:
+        facts = ", ".join(f"{name} {_short(value)}" for name, value in question.facts.items())
+        told = "; ".join(filter(None, (question.detail, facts)))
+        out.append(
+            f"round {question.round}, block {question.block}: {question.score:.4f} "
+            f"{question.reason} in {question.total_s:.3f} s" + (f" ({told})" if told else "")
+        )
+    return "\n".join(out)
+
+
+def _weight_words(found: Explanation) -> list[str]:
+    weight = found.weight
+    if weight is None or (not weight.set and weight.problem is None):
+        return []
+    if not weight.set:
+        return [f"no weights were set after round {weight.round}: {weight.problem}"]
+    if weight.burned:
+        return [f"after round {weight.round} all weight was burned: no miner had earned anything"]
+    landed = "read back from the chain" if weight.read_back else "the chain holds another row"
+    if weight.read_back is None:
+        landed = "hidden until it is revealed"
+    out = [
+        f"weight {weight.value} of uid {weight.uid} after round {weight.round}: "
+        f"{weight.share:.2%} of the row; {landed}"
+    ]
+    if found.burn:
+        out.append(f"{found.burn:.0%} of all weight is burned, whoever answers how")
+    return out
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _short(value: Fact) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
