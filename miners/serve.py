@@ -35,10 +35,11 @@ from miners.front import (
     store_of,
     tls_of,
 )
-from miners.health import Figures, Readiness, pages
+from miners.health import Figures, families
 from subnet.config import MinerSettings, open_hotkey
 from subnet.definition import MinerOptions, Subnet, load
 from subnet.errors import InvalidSetting, NotRegistered
+from subnet.pages import Readiness, cannot_listen, pages
 from subnet.race import race
 from subnet.seat import buying_command, guard_coldkey, take_seat
 from subnet.wire.listener import bind
@@ -104,7 +105,11 @@ async def _mine(settings: MinerSettings, command: Sequence[str]) -> None:
     guard_coldkey(settings.network)
     keypair = open_hotkey(settings.network)
     hotkey = keypair.ss58_address
-    subnet = load(settings.subnet.definition, model_sha256=settings.model.sha256)
+    subnet = load(
+        settings.subnet.definition,
+        model_sha256=settings.model.sha256,
+        engine=settings.engine,
+    )
     options = MinerOptions(hotkey, table.behaviour, table.model_file, table.allow_other_weights)
     # What cannot be published or served is said before any work.
     published_address(settings, table.port)
@@ -216,14 +221,15 @@ async def _pages(miner: _Miner) -> AsyncIterator[None]:
             table.metrics_host,
             table.metrics_port,
             readiness=readiness,
-            figures=lambda: _figures(miner),
+            collect=lambda: families(_figures(miner)),
         )
         try:
             host, port = await stack.enter_async_context(opening)
         except OSError as error:
-            where = f"{table.metrics_host}:{table.metrics_port}"
-            problem = f"cannot listen on {where}: {error.strerror or error}"
-            raise InvalidSetting("miner.metrics_port", "the settings", problem) from error
+            taken = cannot_listen(
+                "miner.metrics_port", table.metrics_host, table.metrics_port, error
+            )
+            raise taken from error
         log.info("health and metrics on http://%s:%d", host, port)
         yield
 

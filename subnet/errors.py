@@ -10,6 +10,8 @@
     ├── PortTaken                free the port, or take another
     ├── ProcessDied              read its log
     ├── StateError               repair or move the state folder
+    ├── WeightsNotLanded         find out why the chain does not take this validator's weights
+    ├── LeaseLost                start again, and wait: another instance leads
     ├── ModelError
     │   ├── ModelMissing         fetch it
     │   ├── ModelMismatch        never use this file
@@ -17,7 +19,8 @@
     ├── EngineError
     │   ├── EngineRefused        the request is wrong: do not repeat it
     │   ├── EngineBusy           too many wait already: ask again later
-    │   └── EngineAway           the engine died or hangs: open it again
+    │   ├── EngineAway           the engine died or hangs: open it again
+    │   └── Unsupported          ask another kind of engine
     ├── RequestRefused           what an axon answers instead of an answer
     ├── Declined                 a miner chose not to answer this challenge
     └── MissingExtra             install the extra
@@ -147,6 +150,30 @@ class StateError(SubnetError):
         return f"state at {self.path}: {self.problem}"
 
 
+@dataclass(eq=False)
+class WeightsNotLanded(SubnetError):
+    """For `epochs` whole epochs the chain has not held what this validator meant to set."""
+
+    epochs: int
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"no weights have landed for {self.epochs} epochs: "
+            f"{self.reason or 'no round reached its weights'}; see: subnet status"
+        )
+
+
+@dataclass(eq=False)
+class LeaseLost(SubnetError):
+    """The lease at which instances of one validator take turns is another's, or cannot be seen."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"this instance leads no more: {self.problem}"
+
+
 class ModelError(SubnetError):
     """A model file cannot be had."""
 
@@ -207,12 +234,17 @@ class EngineRefused(EngineError):
 
 @dataclass(eq=False)
 class EngineBusy(EngineError):
-    """Nothing is wrong, but `waiting` callers wait already: come back later."""
+    """Nothing is wrong, but `waiting` callers wait already: come back later.
+
+    `retry_after_s` is what a server asked for, where it did.
+    """
 
     waiting: int
+    retry_after_s: float | None = None
 
     def __str__(self) -> str:
-        return f"the model engine is busy: {self.waiting} callers wait already"
+        when = "" if self.retry_after_s is None else f"; ask again in {self.retry_after_s:g} s"
+        return f"the model engine is busy: {self.waiting} callers wait already{when}"
 
 
 @dataclass(eq=False)
@@ -223,6 +255,17 @@ class EngineAway(EngineError):
 
     def __str__(self) -> str:
         return f"the model engine is away: {self.problem}"
+
+
+@dataclass(eq=False)
+class Unsupported(EngineError):
+    """`engine` works and will never be able to do `what`: another kind of engine can."""
+
+    engine: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"the {self.engine} engine cannot give {self.what}; use another engine for that"
 
 
 @dataclass(eq=False)

@@ -24,6 +24,7 @@ from chain.client.metagraph import Metagraph
 from chain.client.subnet import Schedule
 from chain.errors import ChainRefused
 from subnet.errors import StateError
+from validators.proof import Cause, Difference, explain
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,8 @@ class Settled:
     block: int
     found: Mapping[int, int] = field(default_factory=dict)
     moved: tuple[int, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    """Why `found` is not what was meant, seat by seat."""
 
     def line(self) -> dict[str, Any]:
         """The journal's line of kind "reveal"; rows are {uid: u16}."""
@@ -133,6 +136,7 @@ class Settled:
             "meant": dict(self.commit.row),
             "found": dict(self.found),
             "moved": list(self.moved),
+            "differences": [difference.line() for difference in self.differences],
             "problem": self.commit.problem,
         }
 
@@ -258,7 +262,7 @@ async def _settle(view: _View, commits: Commits, commit: Pending) -> Settled | N
     if commit.block is None:
         # It may still be on its way, and whoever forgets the salt loses the row.
         is_lost = schedule.block > commit.sent + LANDING_BLOCKS
-        return Settled(commit, Ending.LOST, schedule.block) if is_lost else None
+        return _unrevealed(commit, Ending.LOST, schedule.block) if is_lost else None
     if commit.epoch is None:
         commit = dataclasses.replace(
             commit, epoch=(await chain.schedule(commit.netuid, commit.block)).epochs
@@ -268,7 +272,7 @@ async def _settle(view: _View, commits: Commits, commit: Pending) -> Settled | N
     missed = Ending.REFUSED if commit.problem else Ending.EXPIRED
     if held is not None:
         if schedule.epochs > due:
-            return Settled(commit, missed, schedule.block)
+            return _unrevealed(commit, missed, schedule.block)
         salted = commit.salted
         if schedule.epochs < due or salted is None:
             return None
@@ -285,8 +289,20 @@ async def _settle(view: _View, commits: Commits, commit: Pending) -> Settled | N
     # When a seat is sold the chain takes away the weights on it.
     settled = await _compare(view, commit, schedule.block, set(_moved(commit, view.metagraph)))
     if schedule.epochs > due and settled.ending is Ending.DIFFERENT:
-        return dataclasses.replace(settled, ending=missed)
+        unrevealed = _unrevealed(commit, missed, settled.block, settled.found)
+        return dataclasses.replace(unrevealed, moved=settled.moved)
     return settled
+
+
+def _unrevealed(
+    commit: Pending, ending: Ending, block: int, found: Mapping[int, int] | None = None
+) -> Settled:
+    meant = {uid: float(value) for uid, value in commit.row.items()}
+    why = tuple(
+        dataclasses.replace(item, cause=Cause.NOT_REVEALED)
+        for item in explain(meant, found or {}, revealed=False)
+    )
+    return Settled(commit, ending, block, found or {}, differences=why)
 
 
 async def _compare(view: _View, commit: Pending, block: int, sold: set[int]) -> Settled:
@@ -299,7 +315,11 @@ async def _compare(view: _View, commit: Pending, block: int, sold: set[int]) -> 
     found = {uid: value for uid, value in row.items() if value}
     same = _without(sold, found) == _without(sold, commit.row)
     ending = Ending.REVEALED if same else Ending.DIFFERENT
-    return Settled(commit, ending, block, found, _moved(commit, view.metagraph))
+    moved = _moved(commit, view.metagraph)
+    meant = {uid: float(value) for uid, value in commit.row.items()}
+    later = me is not None and not same and me.last_update > (commit.block or commit.sent)
+    why = explain(meant, found, moved={*moved, *sold}, superseded=later)
+    return Settled(commit, ending, block, found, moved, why)
 
 
 def _without(seats: set[int], row: Mapping[int, int]) -> dict[int, int]:
@@ -322,6 +342,8 @@ def _tell(settled: Settled) -> None:
             settled.found,
             settled.commit.row,
         )
+        for item in settled.differences:
+            log.error("uid %d: %s", item.uid, item.cause.value)
     else:
         log.error(
             "weights of round %d never held: the commit %s%s",

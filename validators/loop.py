@@ -7,80 +7,56 @@ fails a whole round is logged and followed by another round.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
-import itertools
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from bittensor_core import Keypair
-
-from chain.client.chain import Chain
 from chain.client.metagraph import Metagraph
 from chain.client.subnet import Schedule
 from chain.errors import ChainAway
-from scoring.shaping import burn
-from subnet.config import ValidatorSettings
-from subnet.definition import Subnet
-from subnet.errors import DefinitionError, EngineAway, NotRegistered, StateError
+from subnet.errors import (
+    DefinitionError,
+    EngineAway,
+    LeaseLost,
+    NotRegistered,
+    StateError,
+    WeightsNotLanded,
+)
 from subnet.protocol import Reply, Target, Task
 from subnet.seat import buying_command
-from subnet.wire.dendrite import Dendrite
-from validators.commits import Commits, Settled, settle
-from validators.journal import Journal
+from validators.bench import Bench
+from validators.commits import Settled, settle
 from validators.judge import Judged, judge
-from validators.ledger import Ledger, Outcome
+from validators.memory import Standings, remember_round, stand_by_turns
 from validators.moment import Moment, next_start
-from validators.prompts.vault import Vault, digest
+from validators.prompts.posting import fix_questions, next_turn, published
+from validators.prompts.vault import Turn
 from validators.record import record
+from validators.recovery import finish_held
+from validators.rows import RETRY_S, set_weights_at_last
 from validators.sampler import sample
-from validators.sinks import Sinks
-from validators.weights import Hiding, WeightsReport, block_to_set, find_landed, set_weights
+from validators.weights import (
+    WeightsReport,
+)
 
 log = logging.getLogger(__name__)
 
 LOOK_BLOCKS = 20
 """While waiting, the schedule is read again this often: an owner can move the next epoch."""
-RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""Pauses after failed rounds in a row; the last one repeats."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Everything a round works with; the validator opens and closes it."""
-
-    settings: ValidatorSettings
-    keypair: Keypair
-    chain: Chain
-    dendrite: Dendrite
-    subnet: Subnet[Any, Any]
-    vault: Vault[Any, Any]
-    ledger: Ledger
-    commits: Commits
-    journal: Journal
-    sinks: Sinks
-    seed: bytes
-    clock: Callable[[], float]
-    """Unix time in seconds, for the journal."""
-
-    @property
-    def hotkey(self) -> str:
-        """This validator's hotkey (ss58)."""
-        return str(self.keypair.ss58_address)
-
-    @property
-    def netuid(self) -> int:
-        """The subnet it validates."""
-        return self.settings.netuid
+UNMENDABLE = (
+    DefinitionError, EngineAway, LeaseLost, NotRegistered, StateError, WeightsNotLanded
+)  # fmt: skip
+"""What another round would not mend."""
 
 
 async def run_rounds(bench: Bench) -> None:
     """Round after round until cancelled.
 
     Raises what another round would not mend: EngineAway (open the judge's model again),
-    NotRegistered (the seat is gone), StateError (nothing can be remembered) and DefinitionError
-    (there is nothing to ask).
+    NotRegistered (the seat is gone), StateError (nothing can be remembered), DefinitionError
+    (there is nothing to ask), WeightsNotLanded and LeaseLost.
     """
     done: tuple[int, int] | None = None
     failures = 0
@@ -91,7 +67,7 @@ async def run_rounds(bench: Bench) -> None:
             await run_round(bench, moment)
             failures = 0
             continue
-        except (DefinitionError, EngineAway, NotRegistered, StateError):
+        except UNMENDABLE:
             raise
         except ChainAway as error:
             log.warning("%s", error)
@@ -117,8 +93,13 @@ async def next_moment(bench: Bench, done: tuple[int, int] | None) -> Moment:
             raise NotRegistered(bench.hotkey, bench.netuid, command)
         # First of all: what was committed can be revealed in one epoch only.
         await reveal(bench, metagraph, schedule)
+        publish(bench, schedule)
+        await bench.watch.look(bench.chain, metagraph, schedule, me, bench.note)
         if me.permit:
             start, part = next_start(schedule, rounds_per_epoch=rounds, done=done)
+            # They are fixed, for anybody to check, before the first of them is asked.
+            if await seal(bench, metagraph, schedule, start, part):
+                continue
             if start <= schedule.block:
                 return Moment(metagraph, schedule, part, last=part == rounds - 1)
         else:
@@ -126,7 +107,7 @@ async def next_moment(bench: Bench, done: tuple[int, int] | None) -> Moment:
             if told != start:
                 log.info("miners answer only who has a permit: permit at block %d", start)
                 told = start
-        await bench.vault.prepare(bench.settings.validator.tasks_per_round)
+            await bench.vault.prepare(bench.settings.validator.tasks_per_round)
         soon = min(start, schedule.block + LOOK_BLOCKS)
         await bench.chain.wait_for_block(max(soon, schedule.block + 1))
 
@@ -135,17 +116,40 @@ async def reveal(bench: Bench, metagraph: Metagraph, schedule: Schedule) -> None
     """Reveal the weights that are due, and write down what became of them."""
 
     def note(settled: Settled) -> None:
-        line = {**settled.line(), "run": bench.ledger.run, "time": bench.clock()}
-        bench.journal.append(line)
+        bench.note(settled.line())
+        bench.watch.settled(settled, schedule.epochs)
 
     await settle(bench.chain, bench.keypair, bench.commits, metagraph, schedule, note)
 
 
+async def seal(
+    bench: Bench, metagraph: Metagraph, schedule: Schedule, start: int, part: int
+) -> bool:
+    """Seal the questions of the epoch whose `part` begins at block `start`; whether that took."""
+    coming = schedule.next_block is not None and start >= schedule.next_block
+    return await fix_questions(
+        bench.vault,
+        bench.chain,
+        bench.keypair,
+        metagraph,
+        schedule.epochs + coming,
+        turns=bench.settings.validator.rounds_per_epoch - part,
+        tasks=bench.settings.validator.tasks_per_round,
+    )
+
+
+def publish(bench: Bench, schedule: Schedule) -> None:
+    """Write down what nobody will be asked any more."""
+    for sealing in bench.vault.finished(schedule.epochs):
+        bench.note(published(sealing, netuid=bench.netuid, validator=bench.hotkey))
+        bench.vault.drop(sealing)
+
+
 async def ask(
-    bench: Bench, tasks: Sequence[Task[Any]], targets: Sequence[Target]
+    bench: Bench, turn: Turn[Any], targets: Sequence[Target]
 ) -> list[tuple[Task[Any], Reply[Any]]]:
-    """Every task to every target; the dendrite keeps only few of them in flight."""
-    pairs = [(task, target) for task in tasks for target in targets]
+    """Everybody's questions; the dendrite keeps only few of them in flight."""
+    pairs = turn.pairs(targets)
     replies = await bench.dendrite.ask(
         [target for _, target in pairs],
         bench.subnet.path,
@@ -156,82 +160,31 @@ async def ask(
     return [(task, reply) for (task, _), reply in zip(pairs, replies, strict=True)]
 
 
-def remember(bench: Bench, round: int, moment: Moment, judged: Sequence[Judged]) -> None:
-    """Write the round into the ledger, by hotkey."""
-    bench.ledger.remember(
+async def remember(
+    bench: Bench,
+    round: int,
+    moment: Moment,
+    judged: Sequence[Judged],
+    targets: Sequence[Target],
+) -> Standings:
+    """Write the round into the ledger, by hotkey; return what every past is worth after it."""
+    moved = remember_round(
+        bench.ledger,
         round,
-        block=moment.metagraph.block,
-        epoch=moment.schedule.epochs,
-        digests={digest(item.task.challenge) for item in judged},
-        outcomes=[
-            Outcome(item.reply.hotkey, item.judgement.score, item.reply.answer is not None)
-            for item in judged
-        ],
+        moment,
+        judged,
+        digests={known for item in judged for known in bench.vault.digests(item.task)},
+        follow_swaps=bench.subnet.memory is not None,
     )
-
-
-def standing(bench: Bench, targets: Sequence[Target]) -> dict[str, float]:
-    """What is remembered of every hotkey that can be asked; who cannot be asked earns nothing."""
-    evidence = bench.ledger.evidence()
-    asked = {target.hotkey for target in targets}
-    return {hotkey: known.score for hotkey, known in evidence.items() if hotkey in asked}
-
-
-async def set_weights_if_due(
-    bench: Bench, moment: Moment, scores: Mapping[str, float]
-) -> WeightsReport:
-    """Turn scores into weights and set them, after the last round of an epoch."""
-    if not moment.last:
-        return WeightsReport(problem="not yet: another round follows in this epoch")
-    while True:
-        # Seats are looked up again, and after every wait: one that changed hands must not inherit.
-        metagraph = await bench.chain.metagraph(bench.netuid)
-        me = metagraph.find(bench.hotkey)
-        if me is None:
-            return WeightsReport(problem="the seat was lost during the round")
-        schedule = await bench.chain.schedule(bench.netuid, metagraph.block)
-        settings = await bench.chain.hyperparameters(bench.netuid, metagraph.block)
-        hiding = None
-        if settings.commit_reveal_weights_enabled:
-            call = bench.settings.commit_call
-            hiding = Hiding(call, bench.commits, bench.ledger.next_round() - 1, metagraph)
-            landed = await find_landed(bench.chain, bench.keypair, hiding)
-            if landed is not None:
-                return landed
-        block = block_to_set(
-            schedule, last_update=me.last_update, rate_limit=settings.weights_rate_limit
-        )
-        if block is None:
-            return WeightsReport(problem="the chain takes no more weights in this epoch")
-        if block <= schedule.block:
-            break
-        await bench.chain.wait_for_block(block)
-    owner = metagraph.find(metagraph.owner_hotkey)
-    owner_uid = None if owner is None else owner.uid
-    by_uid = {n.uid: scores[n.hotkey] for n in metagraph.neurons if n.hotkey in scores}
-    return await set_weights(
-        bench.chain,
-        bench.keypair,
-        bench.netuid,
-        me.uid,
-        burn(bench.subnet.weights(by_uid), owner_uid, bench.settings.weights.burn),
-        owner=owner_uid,
-        version_key=bench.settings.weights.version_key,
-        hiding=hiding,
+    return await stand_by_turns(
+        bench.ledger,
+        bench.subnet.memory,
+        moment.metagraph,
+        targets,
+        now=round,
+        coldkey_seats=bench.settings.weights.coldkey_seats,
+        moved=moved,
     )
-
-
-async def set_weights_at_last(
-    bench: Bench, moment: Moment, scores: Mapping[str, float]
-) -> WeightsReport:
-    """As above, however often the chain goes away meanwhile: nothing else can be done without."""
-    for pause in itertools.chain(RETRY_S, itertools.repeat(RETRY_S[-1])):
-        try:
-            return await set_weights_if_due(bench, moment, scores)
-        except ChainAway as error:
-            log.warning("%s; the weights will be tried again", error)
-        await asyncio.sleep(pause)
-    raise AssertionError("unreachable")
 
 
 async def run_round(bench: Bench, moment: Moment) -> dict[str, Any]:
@@ -239,35 +192,54 @@ async def run_round(bench: Bench, moment: Moment) -> dict[str, Any]:
 
     Once a round is remembered its line is written, whatever becomes of its weights.
     """
+    finish_held(bench.journal, bench.ledger)
     round = bench.ledger.next_round()
     order = hashlib.blake2b(round.to_bytes(8, "little"), key=bench.seed).digest()
     targets = sample(moment.metagraph.neurons, asker=bench.hotkey, seed=order)
-    tasks = await bench.vault.take(bench.settings.validator.tasks_per_round)
-    judged = await judge(bench.subnet, await ask(bench, tasks, targets))
-    remember(bench, round, moment, judged)
-    scores = standing(bench, targets)
+    turn = await next_turn(
+        bench.vault,
+        bench.chain,
+        bench.keypair,
+        moment.metagraph,
+        moment.schedule,
+        tasks=bench.settings.validator.tasks_per_round,
+    )
+    judged = await judge(bench.subnet, await ask(bench, turn, targets))
     weights = WeightsReport(problem="the round was cut short before its weights")
+    line = record(
+        round=round,
+        run=bench.ledger.run,
+        time=bench.clock(),
+        validator=bench.hotkey,
+        moment=moment,
+        turn=turn,
+        judged=judged,
+        weights=weights,
+        most_bytes=bench.journal.part_bytes,
+    )
+    bench.vault.withhold(turn, [(item.task.id, item.reply) for item in judged])
+    # Whatever ends this process from here on, ledger and journal will agree: see `recovery`.
+    bench.journal.hold(line)
+    standings = await remember(bench, round, moment, judged, targets)
     try:
-        weights = await set_weights_at_last(bench, moment, scores)
+        weights = await set_weights_at_last(bench, moment, standings.scores)
+        bench.watch.set_weights(weights, moment.schedule.epochs)
     finally:
-        line = record(
-            round=round,
-            run=bench.ledger.run,
-            time=bench.clock(),
-            validator=bench.hotkey,
-            moment=moment,
-            tasks=tasks,
-            judged=judged,
-            scores=scores,
-            weights=weights,
-        )
-        bench.journal.append(line)
-    await bench.sinks.write(line)
+        line |= {
+            "time": bench.clock(),
+            "scores": dict(standings.scores),
+            **standings.line(),
+            "weights": dataclasses.asdict(weights),
+        }
+        bench.journal.append_held(line)
+    bench.sinks.write(line)
+    answered = sum(item.reply.answer is not None for item in judged)
+    bench.watch.round_over(len(judged), answered)
     log.info(
         "round %d, block %d: %d of %d answered, weights %s",
         round,
         moment.metagraph.block,
-        sum(item.reply.answer is not None for item in judged),
+        answered,
         len(judged),
         weights.problem
         or ("burned, " if weights.burned else "")

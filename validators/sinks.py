@@ -1,4 +1,4 @@
-"""Where copies of the round log go: Weights & Biases today. A sink can never stop a validator.
+"""Where copies of the round log go: Weights & Biases, OpenTelemetry. No sink can delay a round.
 
 Whatever a sink raises, and a sink that hangs, is logged once; from then on it is left alone.
 """
@@ -17,12 +17,16 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from subnet.errors import MissingExtra
+from validators.background import Background
 
 log = logging.getLogger(__name__)
 
 OPEN_S = 60.0
 """A sink that takes longer to open is not used."""
 WRITE_S = 15.0
+"""A sink that takes longer for one line is left alone."""
+QUEUE = 64
+"""Lines that wait for one sink at most."""
 CLOSE_S = 3.0
 """Little: a process that is asked to end is gone within 5 seconds."""
 
@@ -44,36 +48,65 @@ class Sink(Protocol):
 
 
 class Sinks:
-    """All sinks of a validator, behind the one door that lets no failure through."""
+    """All sinks of a validator, behind the one door that lets no failure through.
+
+    Each has a task, a thread and a queue of its own: neither a round nor another sink waits for it.
+    """
 
     def __init__(self, sinks: tuple[Sink, ...] = ()) -> None:
-        self._sinks = [(sink, _Hand()) for sink in sinks]
+        self._lanes: list[_Lane] = [_Lane(sink, _Hand()) for sink in sinks]
 
     async def open(self, factory: Callable[[], Sink]) -> None:
         """Take what `factory` makes; if it fails that is logged. Raises MissingExtra."""
         hand = _Hand()
         try:
-            self._sinks.append((await hand.do(factory, OPEN_S), hand))
+            self._lanes.append(_Lane(await hand.do(factory, OPEN_S), hand))
         except MissingExtra:
             raise
         except Exception:
             log.exception("a sink could not be opened and is not used")
 
-    async def write(self, line: Mapping[str, Any]) -> None:
-        """Copy one line to every sink that still works."""
-        await self._each(lambda sink: sink.write(line), WRITE_S)
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Hand one line to every sink that still works; returns at once."""
+        for lane in self._lanes:
+            lane.lines.put(line)
 
     async def close(self) -> None:
-        """Close every sink that still works."""
-        await self._each(lambda sink: sink.close(), CLOSE_S)
+        """Write out what waits and close every sink that still works, all at the same time."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
 
-    async def _each(self, act: Callable[[Sink], None], most_s: float) -> None:
-        for sink, hand in tuple(self._sinks):
-            try:
-                await hand.do(partial(act, sink), most_s)
-            except Exception:
-                log.exception("sink %s failed and is not used any more", sink.name)
-                self._sinks.remove((sink, hand))
+    @property
+    def failed(self) -> frozenset[str]:
+        """Names of the sinks that are left alone."""
+        return frozenset(lane.sink.name for lane in self._lanes if lane.lines.failed)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Lines that were dropped because a sink was too slow, by its name."""
+        return {lane.sink.name: lane.lines.dropped for lane in self._lanes}
+
+
+class _Lane:
+    """One sink with its thread and what waits for it."""
+
+    def __init__(self, sink: Sink, hand: _Hand) -> None:
+        self.sink = sink
+        self._hand = hand
+        self.lines: Background[Mapping[str, Any]] = Background(
+            f"sink {sink.name}", self._write, most=QUEUE
+        )
+
+    async def _write(self, line: Mapping[str, Any]) -> None:
+        await self._hand.do(partial(self.sink.write, line), WRITE_S)
+
+    async def close(self) -> None:
+        await self.lines.close(CLOSE_S / 2)
+        if self.lines.failed:
+            return
+        try:
+            await self._hand.do(self.sink.close, CLOSE_S / 2)
+        except Exception:
+            log.exception("sink %s could not be closed", self.sink.name)
 
 
 @asynccontextmanager
@@ -126,6 +159,17 @@ class _Hand:
             self._work.get()()
 
 
+def numbers(line: Mapping[str, Any]) -> dict[str, float]:
+    """What a line of kind "round" says in numbers, without its scores."""
+    return {
+        "block": line["block"],
+        "epoch": line["epoch"],
+        "answered": sum(reply["ok"] for reply in line["replies"]),
+        "weights/set": float(line["weights"]["set"]),
+        "weights/read_back": float(bool(line["weights"]["read_back"])),
+    }
+
+
 class WandbSink:
     """Rounds as a Weights & Biases run; `offline` writes it to `folder` and never dials out."""
 
@@ -156,17 +200,59 @@ class WandbSink:
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Log the numbers of one round, scores by hotkey."""
-        numbers: dict[str, float] = {
-            "block": line["block"],
-            "epoch": line["epoch"],
-            "answered": sum(reply["ok"] for reply in line["replies"]),
-            "weights/set": float(line["weights"]["set"]),
-            "weights/read_back": float(bool(line["weights"]["read_back"])),
-        }
+        figures = numbers(line)
         for hotkey, score in line["scores"].items():
-            numbers[f"score/{hotkey}"] = score
-        self._run.log(numbers, step=line["round"])
+            figures[f"score/{hotkey}"] = score
+        self._run.log(figures, step=line["round"])
 
     def close(self) -> None:
         """End the run."""
         self._run.finish()
+
+
+class OtelSink:
+    """Rounds as OpenTelemetry gauges, sent by OTLP over HTTP after each round."""
+
+    name = "otel"
+
+    def __init__(self, endpoint: str, *, facts: Mapping[str, Any]) -> None:
+        """Send to the collector at `endpoint` (its base URL). Raises MissingExtra."""
+        try:
+            from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+            from opentelemetry.sdk.metrics import MeterProvider
+            from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExportResult
+            from opentelemetry.sdk.resources import Resource
+        except ModuleNotFoundError as error:
+            raise MissingExtra("opentelemetry", "otel") from error
+        url = endpoint.rstrip("/") + "/v1/metrics"
+        self._exporter: Any = OTLPMetricExporter(endpoint=url, timeout=WRITE_S / 2)
+        self._success = MetricExportResult.SUCCESS
+        # The SDK's own periodic reader sends by the clock, and hides whether that went well.
+        self._reader: Any = InMemoryMetricReader()
+        attributes = {"service.name": "subnet-validator"}
+        attributes |= {f"subnet.{name}": str(value) for name, value in facts.items()}
+        self._provider: Any = MeterProvider(
+            metric_readers=[self._reader], resource=Resource(attributes), shutdown_on_exit=False
+        )
+        self._meter = self._provider.get_meter("subnet.validator")
+        self._gauges: dict[str, Any] = {}
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Send the numbers of one round. Raises OSError when the collector does not take them."""
+        self._set("round", line["round"], {})
+        for name, value in numbers(line).items():
+            self._set(name.replace("/", "."), value, {})
+        for hotkey, score in line["scores"].items():
+            self._set("score", score, {"hotkey": hotkey})
+        if self._exporter.export(self._reader.get_metrics_data()) is not self._success:
+            raise OSError("the collector does not take them")
+
+    def _set(self, name: str, value: float, attributes: Mapping[str, str]) -> None:
+        if name not in self._gauges:
+            self._gauges[name] = self._meter.create_gauge(f"subnet.{name}")
+        self._gauges[name].set(value, attributes)
+
+    def close(self) -> None:
+        """End the exporter."""
+        self._provider.shutdown()
+        self._exporter.shutdown()

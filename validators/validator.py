@@ -5,27 +5,43 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+
+from bittensor_core import Keypair
 
 from chain.client.chain import Chain
 from chain.errors import ChainAway
 from subnet.config import ValidatorSettings, open_hotkey
 from subnet.definition import load
-from subnet.errors import EngineAway, NotRegistered
+from subnet.errors import EngineAway, LeaseLost, NotRegistered, StateError, WeightsNotLanded
+from subnet.pages import Readiness, cannot_listen, pages
 from subnet.race import race
 from subnet.seat import guard_coldkey, take_seat
 from subnet.wire.dendrite import Dendrite
 from subnet.wire.limits import Limits
+from validators.alerts import Alerts
+from validators.bench import Bench
 from validators.commits import Commits
-from validators.journal import Journal
-from validators.ledger import Ledger
-from validators.loop import RETRY_S, Bench, run_rounds
+from validators.explain import Recent
+from validators.explaining import explaining
+from validators.health import families, health, readiness
+from validators.journal import MIB, Journal
+from validators.landing import Gate, Landing
+from validators.lease import Lease, open_lease
+from validators.ledger import FILE_NAME, Ledger
+from validators.loop import run_rounds
+from validators.memory import reach
 from validators.prompts.secret import open_secret, stream_seed
 from validators.prompts.vault import Vault
-from validators.sinks import WandbSink, open_sinks
+from validators.record import code_of
+from validators.recovery import recover
+from validators.rows import RETRY_S
+from validators.sinks import OtelSink, Sink, WandbSink, open_sinks
+from validators.watch import LEAST_LIMIT_S, Watch
+from validators.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -35,33 +51,129 @@ async def validate(
     *,
     stop: asyncio.Event,
     clock: Callable[[], float] = time.time,
+    bite: Callable[[str], None] | None = None,
 ) -> None:
     """Validate until `stop` is set. `clock` is Unix time, for what is written down.
 
-    Raises what cannot be mended: settings, wallet, model, state, no seat, no chain at the start.
+    `bite` ends the process: a watchdog's thread calls it with the reason when nothing goes on.
+    Raises what cannot be mended: settings, wallet, model, state, no seat, no chain at the start,
+    weights that do not land, a lease that is lost.
     """
-    await race(stop.wait(), _validate(settings, clock))
+    await race(stop.wait(), _lead(settings, clock, bite))
 
 
-async def _validate(settings: ValidatorSettings, clock: Callable[[], float]) -> None:
-    netuid = settings.netuid
+async def _lead(
+    settings: ValidatorSettings,
+    clock: Callable[[], float],
+    bite: Callable[[str], None] | None,
+) -> None:
+    """Watch over the validator and, where there is a lease, wait for it before anything else."""
     guard_coldkey(settings.network)
     keypair = open_hotkey(settings.network)
-    hotkey = str(keypair.ss58_address)
-    subnet = load(settings.subnet.definition, model_sha256=settings.model.sha256)
+    table, hotkey = settings.validator, str(keypair.ss58_address)
+    url = None if table.alerts is None else table.alerts.get_secret_value()
+    alerts = Alerts(url, facts={"netuid": settings.netuid, "validator": hotkey}, clock=clock)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(alerts.close)
+        watchdog = await stack.enter_async_context(Watchdog(bite, loop_s=table.loop_limit_s))
+        watch = Watch(
+            gate=Gate(table.first_weights),
+            landing=Landing(table.not_landed_epochs, LEAST_LIMIT_S),
+            alerts=alerts,
+            watchdog=watchdog,
+            round_limit_s=table.round_limit_s,
+            clock=clock,
+        )
+        await stack.enter_async_context(_pages(settings, watch))
+        try:
+            if table.lease is None:
+                await _validate(settings, keypair, clock, watch, None)
+                return
+            lease = await stack.enter_async_context(
+                open_lease(
+                    table.lease, netuid=settings.netuid, hotkey=hotkey, lease_s=table.lease_s
+                )
+            )
+            watch.standby = True
+            await lease.acquire()
+            watch.standby = False
+            await race(lease.keep(), _validate(settings, keypair, clock, watch, lease))
+        except (LeaseLost, StateError, WeightsNotLanded) as error:
+            alerts.tell("ended", str(error))
+            raise
+
+
+@asynccontextmanager
+async def _pages(settings: ValidatorSettings, watch: Watch) -> AsyncIterator[None]:
+    table = settings.validator
+    if table.metrics_port is None:
+        yield
+        return
+
+    async def is_ready() -> Readiness:
+        return readiness(watch)
+
+    async def is_well() -> Readiness:
+        return health(watch)
+
+    async with AsyncExitStack() as stack:
+        opening = pages(
+            table.metrics_host,
+            table.metrics_port,
+            readiness=is_ready,
+            health=is_well,
+            collect=lambda: families(watch),
+        )
+        try:
+            host, port = await stack.enter_async_context(opening)
+        except OSError as error:
+            name = "validator.metrics_port"
+            raise cannot_listen(name, table.metrics_host, table.metrics_port, error) from error
+        log.info("health and metrics on http://%s:%d", host, port)
+        yield
+
+
+async def _validate(
+    settings: ValidatorSettings,
+    keypair: Keypair,
+    clock: Callable[[], float],
+    watch: Watch,
+    lease: Lease | None,
+) -> None:
+    netuid, hotkey = settings.netuid, str(keypair.ss58_address)
+    subnet = load(
+        settings.subnet.definition,
+        model_sha256=settings.model.sha256,
+        engine=settings.engine,
+    )
     table, folder = settings.validator, settings.state_folder()
 
     async with AsyncExitStack() as stack:
         ledger = stack.enter_context(
             Ledger(
-                folder / "ledger.sqlite",
+                folder / FILE_NAME,
                 half_life_rounds=settings.weights.half_life_rounds,
                 clock=clock,
+                keep_rounds=reach(subnet.memory),
             )
         )
         # Under the ledger's lock: one process alone has this folder.
         commits = Commits(folder / "commits.json")
-        journal = stack.enter_context(Journal(folder / "journal.jsonl"))
+        recent = Recent(burn=settings.weights.burn)
+        journal = stack.enter_context(
+            Journal(
+                folder / "journal.jsonl",
+                code=code_of(subnet),
+                most_bytes=table.journal_mib * MIB,
+                clock=clock,
+                watch=recent.note if table.explain_port is not None else None,
+            )
+        )
+        recover(journal, ledger, clock=clock)
+        if table.explain_port is not None:
+            await stack.enter_async_context(
+                explaining(keypair, recent, journal.path, table.explain_host, table.explain_port)
+            )
         secret = open_secret(folder / "secret", table.seed, run=ledger.run)
         chain = await stack.enter_async_context(Chain.connect(settings.network.endpoint))
         limits = Limits(sockets=table.in_flight)
@@ -70,6 +182,7 @@ async def _validate(settings: ValidatorSettings, clock: Callable[[], float]) -> 
         )
         sinks = await stack.enter_async_context(open_sinks(*_factories(settings, folder, hotkey)))
 
+        watch.dropped = lambda: sinks.dropped
         opening = 0
         while True:
             try:
@@ -85,13 +198,20 @@ async def _validate(settings: ValidatorSettings, clock: Callable[[], float]) -> 
                             chain=chain,
                             dendrite=dendrite,
                             subnet=subnet,
-                            vault=Vault(subnet, seed=seed, asked=ledger.was_asked),
+                            vault=Vault(
+                                subnet,
+                                seed=seed,
+                                asked=ledger.was_asked,
+                                path=folder / "sealed.json",
+                            ),
                             ledger=ledger,
                             commits=commits,
                             journal=journal,
                             sinks=sinks,
                             seed=seed,
                             clock=clock,
+                            watch=watch,
+                            lease=lease,
                         )
                     )
             except NotRegistered:
@@ -124,15 +244,20 @@ async def _compare_hyperparameters(chain: Chain, settings: ValidatorSettings) ->
 
 def _factories(
     settings: ValidatorSettings, folder: Path, hotkey: str
-) -> tuple[Callable[[], WandbSink], ...]:
-    mode = settings.validator.wandb
-    if mode == "off":
-        return ()
+) -> tuple[Callable[[], Sink], ...]:
+    table = settings.validator
     facts = {
         "netuid": settings.netuid,
         "validator": hotkey,
         "definition": settings.subnet.definition,
         "half_life_rounds": settings.weights.half_life_rounds,
     }
-    name = f"netuid-{settings.netuid}-{hotkey[:8]}"
-    return (partial(WandbSink, folder / "wandb", mode=mode, run_name=name, facts=facts),)
+    factories: list[Callable[[], Sink]] = []
+    if table.wandb != "off":
+        name = f"netuid-{settings.netuid}-{hotkey[:8]}"
+        factories.append(
+            partial(WandbSink, folder / "wandb", mode=table.wandb, run_name=name, facts=facts)
+        )
+    if table.otlp is not None:
+        factories.append(partial(OtelSink, table.otlp, facts=facts))
+    return tuple(factories)

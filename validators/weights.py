@@ -10,21 +10,44 @@ sees to the rest.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from chain.client.calls import quantize
+from chain.client.calls import U16_MAX, quantize
 from chain.client.chain import Chain, Signer
 from chain.client.commits import SALT_WORDS
-from chain.client.metagraph import Metagraph
+from chain.client.metagraph import Metagraph, Neuron
 from chain.client.subnet import Schedule
 from chain.errors import ChainRefused
 from validators.commits import Commits, Pending
+from validators.proof import Cause, Difference, explain
 
 log = logging.getLogger(__name__)
+
+
+NOT_LANDED = (Cause.SUPERSEDED, Cause.UNEXPLAINED)
+"""Causes of a difference with which the row that was meant is not there."""
+
+
+class Code(enum.StrEnum):
+    """Why a round set no weights: for scripts, where `problem` is for people."""
+
+    LATER = "later"
+    """Another round of this epoch sets them, or an earlier one did."""
+    GATE = "first_weights_gate"
+    """Too few miners are known, after a start."""
+    SEAT = "no_seat"
+    NOTHING = "nothing_earned"
+    """Nobody has earned anything, and there is no owner's seat to burn it with."""
+    REFUSED = "refused"
+    INVALID = "invalid"
+    """What the subnet's definition made of the scores are no weights."""
+    WINDOW = "window_taken"
+    """Another instance with the same lease has set this epoch's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +69,24 @@ class WeightsReport:
     burned: bool = False
     """No miner had earned anything: the weight is the owner's, which the chain never pays out."""
     problem: str | None = None
+    code: Code | None = None
+    """Which kind of problem."""
+    differences: tuple[Difference, ...] = ()
+    """Why what was read back is not what was meant, seat by seat."""
+    others: Mapping[int, WeightsReport] = field(default_factory=dict)
+    """The rows of the subnet's other mechanisms, by their number."""
+
+    @property
+    def landed(self) -> bool:
+        """Whether the chain holds the rows, but for what the chain's own rules make of them.
+
+        What is hidden for now says nothing; of the first mechanism's row `commits` sees the end.
+        """
+        mine = self.read_back is not None and all(
+            item.cause not in NOT_LANDED for item in self.differences
+        )
+        shown = (other for other in self.others.values() if other.reveal_round is None)
+        return mine and all(other.landed for other in shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +124,7 @@ async def set_weights(
     owner: int | None,
     version_key: int,
     hiding: Hiding | None = None,
+    mechanism: int = 0,
 ) -> WeightsReport:
     """Set the weights of `uid` and read them back, or commit to them where they are to be hidden.
 
@@ -95,18 +137,22 @@ async def set_weights(
             log.warning("no miner has earned anything, and the owner has no seat to burn it with")
             return WeightsReport(
                 problem="no miner has earned anything, and the owner has no seat: "
-                "the old weights stay"
+                "the old weights stay",
+                code=Code.NOTHING,
             )
         log.warning("no miner has earned anything: all weight to uid %d, the owner's", owner)
         weights = {owner: 1.0}
     try:
         if hiding is None:
-            report = await _set_plainly(chain, hotkey, netuid, uid, weights, version_key)
+            own = None if uid == owner else uid
+            report = await _set_plainly(
+                chain, hotkey, netuid, uid, weights, version_key, own, mechanism
+            )
         else:
             report = await _commit(chain, hotkey, netuid, weights, version_key, hiding)
     except ChainRefused as error:
         log.warning("the chain refused the weights: %s", error)
-        return WeightsReport(problem=f"refused: {error}")
+        return WeightsReport(problem=f"refused: {error}", code=Code.REFUSED)
     return dataclasses.replace(report, burned=burned)
 
 
@@ -117,17 +163,51 @@ async def _set_plainly(
     uid: int,
     weights: Mapping[int, float],
     version_key: int,
+    own: int | None,
+    mechanism: int,
 ) -> WeightsReport:
-    receipt = await chain.set_weights(hotkey, netuid, weights, version=version_key)
+    receipt = await chain.set_weights(
+        hotkey, netuid, weights, version=version_key, mechanism=mechanism
+    )
     if receipt.reveal_round is not None:  # the owner has switched to commit-reveal just now
         return WeightsReport(
             set=True, block=receipt.block, meant=receipt.row, reveal_round=receipt.reveal_round
         )
-    found = await chain.weights(netuid, uid, receipt.block)
-    same = {target: value for target, value in found.items() if value} == dict(receipt.row)
+    return await read_back(chain, netuid, uid, receipt.block, weights, own=own, mechanism=mechanism)
+
+
+async def read_back(
+    chain: Chain,
+    netuid: int,
+    uid: int,
+    block: int,
+    weights: Mapping[int, float],
+    *,
+    own: int | None,
+    mechanism: int = 0,
+) -> WeightsReport:
+    """The row of `uid` in `block` beside the `weights` that were sent, every difference explained.
+
+    `own` is the seat whose weight on itself counts for nothing, if that is so for it.
+    """
+    meant = quantize(weights)
+    found = await chain.weights(netuid, uid, block, mechanism=mechanism)
+    same = {target: value for target, value in found.items() if value} == meant
+    limit = U16_MAX
     if not same:
-        log.error("the chain holds other weights than were sent: %s, not %s", found, receipt.row)
-    return WeightsReport(True, same, receipt.block, receipt.row, found)
+        limit = int(
+            await chain.query("SubtensorModule", "MaxWeightsLimit", netuid, block=block) or U16_MAX
+        )
+    differences = explain(weights, found, own=own, limit=limit)
+    report = WeightsReport(True, same, block, meant, found, differences=differences)
+    if not report.landed:
+        log.error("the chain holds other weights than were sent: %s, not %s", found, meant)
+    for item in differences:
+        log.warning(
+            "weight of uid %d: meant %.6f, the chain has %.6f: %s",
+            item.uid, item.meant, item.found, item.cause.value,
+        )  # fmt: skip
+    return report
 
 
 async def _commit(
@@ -174,6 +254,24 @@ async def _commit(
     return _report(pending)
 
 
+async def find_row(
+    chain: Chain, metagraph: Metagraph, me: Neuron, weights: Mapping[int, float]
+) -> WeightsReport | None:
+    """What a plain row that seemed to fail came to, if the chain holds it after all.
+
+    Without this look it would count as never set, once the rate limit refuses a second one.
+    """
+    owner = metagraph.owner_uid
+    burned = not any(weights.values())
+    if burned and owner is None:
+        return None
+    meant = {owner: 1.0} if burned and owner is not None else weights
+    found = await chain.weights(metagraph.netuid, me.uid, metagraph.block)
+    if {uid: value for uid, value in found.items() if value} != quantize(meant):
+        return None
+    return WeightsReport(True, True, me.last_update, quantize(meant), found, burned=burned)
+
+
 async def find_landed(chain: Chain, hotkey: Signer, hiding: Hiding) -> WeightsReport | None:
     """What an attempt of this round came to that seemed to fail, and did land after all.
 
@@ -188,8 +286,7 @@ async def find_landed(chain: Chain, hotkey: Signer, hiding: Hiding) -> WeightsRe
         held = pending.find(waiting)
         if held is not None:
             hiding.commits.put(pending := pending.held_as(held))
-            owner = metagraph.find(metagraph.owner_hotkey)
-            burned = owner is not None and set(pending.row) == {owner.uid}
+            burned = set(pending.row) == {metagraph.owner_uid}
             return dataclasses.replace(_report(pending), burned=burned)
     return None
 

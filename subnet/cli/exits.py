@@ -10,6 +10,9 @@
 7    a port is taken
 8    a wallet file is missing or cannot be used
 9    what a process remembers cannot be used, or the disk is full
+10   a validator's weights have not landed for too many epochs
+11   a watchdog ended the process: no round was over in its time, or nothing ran any more
+12   another instance holds the lease: start again, and it waits for its turn
 70   a bug of ours: run again with --debug, and tell us
 130  interrupted (Ctrl-C); 143: asked to end (SIGTERM)
 """
@@ -28,6 +31,9 @@ MODEL = 6
 PORT_TAKEN = 7
 WALLET = 8
 STATE = 9
+NOT_LANDED = 10
+STALLED = 11
+LEASE = 12
 BUG = 70
 INTERRUPTED = 130
 TERMINATED = 143
@@ -47,6 +53,8 @@ def code_of(error: BaseException) -> int | None:
         (subnet.PortTaken, PORT_TAKEN),
         (subnet.WalletError, WALLET),
         (subnet.StateError, STATE),
+        (subnet.WeightsNotLanded, NOT_LANDED),
+        (subnet.LeaseLost, LEASE),
         (subnet.SubnetError, FAILED),
         (chain.ChainAway, CHAIN_AWAY),
         (chain.ChainRefused, CHAIN_REFUSED),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +12,13 @@ from subnet.cli.neuron import (
     Chain,
     Config,
     Definition,
+    Engine,
     Hotkey,
     NetUid,
     Wait,
     Wallet,
     WalletPath,
+    end_now,
     run,
 )
 
@@ -46,6 +49,17 @@ def validator(
     wandb: Annotated[
         str | None, typer.Option(help="Copy the round log to W&B: off, offline or online.")
     ] = None,
+    explain_port: Annotated[
+        int | None, typer.Option(help="Port at which miners may ask about themselves.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port on 127.0.0.1 of /healthz, /readyz and /metrics.")
+    ] = None,
+    lease: Annotated[
+        str | None,
+        typer.Option(help="redis:// address at which instances of this validator take turns."),
+    ] = None,
+    engine: Engine = None,
     wait: Wait = None,
 ) -> None:
     """Run one validator: ask the miners, judge their answers, set weights, until stopped."""
@@ -61,13 +75,17 @@ def validator(
             "wallet_path": wallet_path,
         },
         "subnet": {"definition": definition},
+        "engine": {"kind": engine},
         "validator": {
             "state": state,
             "rounds_per_epoch": rounds_per_epoch,
             "tasks_per_round": tasks_per_round,
             "in_flight": in_flight,
             "wandb": wandb,
+            "explain_port": explain_port,
+            "metrics_port": metrics_port,
+            "lease": lease,
             "wait": wait,
         },
     }
-    run(validate, ValidatorSettings, config, flags)
+    run(functools.partial(validate, bite=end_now), ValidatorSettings, config, flags)

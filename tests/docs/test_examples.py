@@ -116,7 +116,7 @@ def test_shell_commands_exist(example: Example, away_from_home: dict[str, str]) 
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), words
         elif words[0] == "subnet":
             verbs = [w for w in words[1:3] if re.fullmatch("[a-z]+", w)]
-            verbs = verbs if verbs[:1] in (["model"], ["chain"]) else verbs[:1]
+            verbs = verbs if verbs[:1] in (["model"], ["chain"], ["state"]) else verbs[:1]
             helped = subprocess.run(
                 [sys.executable, "-m", "subnet.cli.app", *verbs, "--help"],
                 capture_output=True,

@@ -25,7 +25,8 @@ from subnet.config import ValidatorSettings, load
 from subnet.definition import MinerOptions, Subnet
 from subnet.errors import StateError
 from subnet.protocol import Answer, Challenge, Reply, Task
-from validators import journal, loop
+from validators import journal, loop, rows
+from validators.bench import Bench as WholeBench
 from validators.commits import Commits, Ending, Pending, Settled, settle
 from validators.journal import Journal
 from validators.ledger import Ledger
@@ -327,7 +328,7 @@ async def test_a_round_commits_and_the_next_one_reveals_first(bench: Bench, tmp_
         Ledger(tmp_path / "ledger.sqlite", half_life_rounds=8, clock=lambda: 0.0) as ledger,
         Journal(tmp_path / "journal.jsonl") as book,
     ):
-        whole = loop.Bench(
+        whole = WholeBench(
             settings=load(ValidatorSettings, environment={}, flags=flags),
             keypair=HOTKEY,
             chain=bench.chain,
@@ -348,7 +349,7 @@ async def test_a_round_commits_and_the_next_one_reveals_first(bench: Bench, tmp_
 
         moment = Moment(*await view(), part=0, last=True)
         scores = {MINER.ss58_address: 1.0}
-        report = await loop.set_weights_if_due(whole, moment, scores)
+        report = await rows.set_weights_if_due(whole, moment, scores)
         assert (report.meant, report.burned) == ({0: 65535, 2: 65535}, False)
         assert report.commit is not None
         await loop.reveal(whole, *await view())

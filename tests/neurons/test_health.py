@@ -1,4 +1,4 @@
-"""The pages for whoever runs the miner."""
+"""The pages for whoever runs a neuron, with a miner's figures on them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from miners.health import BUCKETS_S, Durations, Figures, Readiness, pages
+from miners.health import BUCKETS_S, Durations, Figures, families
 from miners.serve import Progress
+from subnet.pages import Readiness, pages
 
 FIGURES = Figures(
     requests=9,
@@ -33,7 +34,7 @@ async def served(readiness: Readiness) -> AsyncIterator[aiohttp.ClientSession]:
         return readiness
 
     async with (
-        pages("127.0.0.1", 0, readiness=ready, figures=lambda: FIGURES) as (host, port),
+        pages("127.0.0.1", 0, readiness=ready, collect=lambda: families(FIGURES)) as (host, port),
         aiohttp.ClientSession(f"http://{host}:{port}") as session,
     ):
         yield session

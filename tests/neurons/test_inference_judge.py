@@ -35,7 +35,7 @@ from subnet.wire.axon import Axon
 from subnet.wire.dendrite import Dendrite
 from subnet.wire.policy import AnyPolicy
 from validators.judge import judge
-from validators.prompts.vault import Vault
+from validators.prompts.stream import Stream
 
 pytestmark = pytest.mark.model
 
@@ -53,7 +53,8 @@ async def subnet() -> AsyncIterator[Inference]:
 
 
 async def draw(subnet: Inference, count: int, seed: bytes = b"test") -> tuple[Task[Ask], ...]:
-    return await Vault(subnet, seed=seed, asked=lambda digest: False).take(count)
+    stream = Stream(subnet, seed=seed, asked=lambda digest: False)
+    return tuple([(await stream.draw()).task for _ in range(count)])
 
 
 def reply(hotkey: str, answer: Tokens, seconds: float = 1.0) -> Reply[Tokens]:

@@ -30,17 +30,13 @@ from subnet.definition import MinerOptions, Subnet
 from subnet.protocol import Answer, Challenge, Reply, Task
 from subnet.wire.dendrite import Dendrite
 from validators import journal
+from validators.bench import Bench
 from validators.commits import Commits
 from validators.journal import Journal
 from validators.ledger import Ledger
-from validators.loop import (
-    Bench,
-    next_moment,
-    run_round,
-    set_weights_at_last,
-    set_weights_if_due,
-)
+from validators.loop import next_moment, run_round
 from validators.prompts.vault import Vault
+from validators.rows import set_weights_at_last, set_weights_if_due
 from validators.sinks import Sinks
 
 pytestmark = pytest.mark.model
@@ -212,7 +208,7 @@ async def test_ask_judge_set_and_read_back_and_go_on_after_a_kill(world: World) 
         path = state / "journal.jsonl"
 
         def rounds() -> list[dict[str, Any]]:
-            return list(journal.read(path)) if path.exists() else []
+            return _rounds(path)
 
         def last_landed() -> bool:
             return bool(rounds()) and rounds()[-1]["weights"]["read_back"] is True
@@ -224,6 +220,15 @@ async def test_ask_judge_set_and_read_back_and_go_on_after_a_kill(world: World) 
         await world.neuron("validator", "validator", netuid, validator_state=str(state))
         await world.until(lambda: len(rounds()) > len(before) + 1 and last_landed())
         assert await world.end("validator") == 0
+
+        # Whoever has the journal, the chain and the model can check what was paid before the kill.
+        await world.start(
+            "audit", "audit", "--network", world.url, "--netuid", str(netuid),
+            "--validator", str(validator.hotkey.ss58_address), "--journal", str(path),
+            "--epoch", str(before[-1]["epoch"]),
+        )  # fmt: skip
+        code = await asyncio.wait_for(world.processes.pop("audit").wait(), PATIENCE_S)
+        assert code == 0 and "verdict   honest" in world.log("audit"), world.log("audit")
 
         metagraph = await chain.metagraph(netuid)
         lines = rounds()
@@ -352,7 +357,7 @@ async def test_weights_wait_for_their_block_and_go_to_nobody_who_was_not_judged(
         await asyncio.wait([stopped])
         # The SDK's close() can hang, before Python 3.12, when a frame comes in at that moment.
         await asyncio.sleep(0.5)
-        (line,) = journal.read(bench.journal.path)
+        (line,) = _rounds(bench.journal.path)
     assert (line["round"], line["weights"]["set"]) == (1, False)
     assert line["weights"]["problem"] == "the round was cut short before its weights"
 
@@ -369,7 +374,7 @@ async def test_a_chain_that_is_killed_and_comes_back_is_gone_on_with(world: Worl
 
     def landed() -> int:
         path = state / "journal.jsonl"
-        lines = list(journal.read(path)) if path.exists() else []
+        lines = _rounds(path)
         return sum(line["weights"]["read_back"] is True for line in lines)
 
     await world.until(lambda: landed() >= 1)
@@ -382,6 +387,12 @@ async def test_a_chain_that_is_killed_and_comes_back_is_gone_on_with(world: Worl
     await world.until(lambda: landed() >= before + 2)
     assert await world.end("honest") == 0
     assert await world.end("validator") == 0
+
+
+def _rounds(path: Path) -> list[dict[str, Any]]:
+    """The lines of rounds in a journal that may not be there yet."""
+    lines = journal.read(path) if path.exists() else ()
+    return [line for line in lines if line["kind"] == "round"]
 
 
 def _uid(metagraph: Any, who: Player) -> int:

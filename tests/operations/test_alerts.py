@@ -1,0 +1,80 @@
+"""Alerts reach a real HTTP server, are tried again, and never hold anybody up or tell the URL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from validators.alerts import QUEUE, Alerts
+
+
+@asynccontextmanager
+async def webhook(*statuses: int) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+    """Answers with `statuses` in turn, the last one for ever."""
+    got: list[dict[str, Any]] = []
+
+    async def take(request: web.BaseRequest) -> web.Response:
+        got.append(json.loads(await request.read()))
+        return web.Response(status=statuses[min(len(got), len(statuses)) - 1])
+
+    runner = web.ServerRunner(web.Server(take))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook/s3cret", got
+    finally:
+        await runner.cleanup()
+
+
+async def test_an_alert_arrives_with_its_facts_after_a_failure() -> None:
+    async with webhook(503, 200) as (url, got):
+        alerts = Alerts(url, facts={"netuid": 2}, clock=lambda: 7.0, retry_s=(0.0,))
+        alerts.tell("weights_not_landed", "no weights landed for 1 epochs")
+        while not alerts.sent:
+            await asyncio.sleep(0.01)
+        await alerts.close()
+    assert len(got) == 2
+    assert got[1] == {
+        "kind": "weights_not_landed",
+        "text": "no weights landed for 1 epochs",
+        "time": 7.0,
+        "netuid": 2,
+    }
+
+
+async def test_it_is_given_up_and_the_next_one_is_tried(caplog: pytest.LogCaptureFixture) -> None:
+    async with webhook(500, 500, 200) as (url, got):
+        alerts = Alerts(url, retry_s=(0.0,))
+        alerts.tell("one", "1")
+        alerts.tell("two", "2")
+        while not alerts.sent:
+            await asyncio.sleep(0.01)
+        await alerts.close()
+    assert (alerts.given_up, alerts.sent, got[-1]["kind"]) == (1, 1, "two")
+    assert "s3cret" not in caplog.text and "status 500" in caplog.text
+
+
+async def test_nobody_listens_and_nobody_waits(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with webhook(200) as (url, _):
+        pass
+    alerts = Alerts(url, retry_s=())
+    for number in range(QUEUE + 5):
+        alerts.tell("many", str(number))  # not a coroutine: it cannot wait
+    while not alerts.given_up:
+        await asyncio.sleep(0.01)
+    await alerts.close()
+    assert "s3cret" not in caplog.text
+    alerts = Alerts("http://[half an address/s3cret", retry_s=())
+    alerts.tell("bad", "url")
+    while not alerts.given_up:
+        await asyncio.sleep(0.01)
+    await alerts.close()
+    assert "s3cret" not in caplog.text

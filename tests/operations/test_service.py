@@ -1,0 +1,164 @@
+"""What `subnet service` prints is run: the unit's command, the container's health check."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from bittensor_core import Keypair, serialized_keypair_to_keyfile_data
+from prometheus_client.parser import text_string_to_metric_families
+
+from subnet.cli import exits
+from subnet.cli.notify import notify
+from subnet.cli.service import Neuron, containerfile, unit
+from subnet.config import MinerTable, ValidatorTable
+from subnet.pages import Readiness, pages
+
+ROOT = Path(__file__).parents[2]
+
+
+def option(text: str, name: str) -> str:
+    (found,) = re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)
+    return str(found)
+
+
+@pytest.mark.parametrize("neuron", Neuron)
+def test_systemd_takes_the_unit(neuron: Neuron, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    path = tmp_path / f"subnet-{neuron}.service"
+    path.write_text(unit(neuron, tmp_path / "100% mine" / "subnet.toml", "root"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(path)], capture_output=True, text=True, check=False
+    )
+    mine = [line for line in done.stderr.splitlines() if path.name in line]
+    assert mine == []
+
+
+def test_a_restart_is_not_tried_where_it_mends_nothing() -> None:
+    text = unit(Neuron.validator, Path("/srv/subnet.toml"), "subnet")
+    codes = {int(code) for code in option(text, "RestartPreventExitStatus").split()}
+    assert codes == {exits.USAGE, exits.NOT_REGISTERED, exits.MODEL, exits.WALLET}
+    assert codes.isdisjoint({exits.NOT_LANDED, exits.STALLED, exits.LEASE, exits.CHAIN_AWAY})
+    # The process's own watchdog bites first, and says why.
+    assert int(option(text, "WatchdogSec")) > ValidatorTable().loop_limit_s
+
+
+async def test_the_unit_s_command_tells_that_it_runs_and_has_pages(tmp_path: Path) -> None:
+    hotkey = tmp_path / "wallets" / "default" / "hotkeys" / "default"
+    hotkey.parent.mkdir(parents=True)
+    key = Keypair.create_from_uri("//Alice")
+    hotkey.write_bytes(serialized_keypair_to_keyfile_data(key))
+    config = tmp_path / "my subnet.toml"
+    silent = socket.create_server(("127.0.0.1", 0))  # a node that takes the call, no more
+    port = silent.getsockname()[1]
+    config.write_text(
+        f'[network]\nchain = "ws://127.0.0.1:{port}"\nnetuid = 1\n'
+        f'wallet_path = "{tmp_path / "wallets"}"\n'
+    )
+    command = option(unit(Neuron.validator, config, "root"), "ExecStart")
+    words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', command)]
+    assert words[0] == sys.executable and words[-1] == str(config)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SUBNET_")}
+        environment |= {
+            "NOTIFY_SOCKET": str(tmp_path / "notify"),
+            "WATCHDOG_USEC": "200000",
+            "XDG_STATE_HOME": str(tmp_path / "state"),
+            "PYTHONPATH": str(ROOT),
+        }
+        environment["SUBNET_VALIDATOR_METRICS_PORT"] = "0"
+        process = await asyncio.create_subprocess_exec(
+            *words, env=environment, cwd=tmp_path, stderr=asyncio.subprocess.PIPE
+        )
+        try:
+            heard: list[bytes] = []
+            while len(heard) < 3:
+                async with asyncio.timeout(60):
+                    heard.append(await asyncio.get_running_loop().sock_recv(manager, 100))
+            assert heard == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+            assert process.stderr is not None
+            while b"health and metrics on " not in (line := await process.stderr.readline()):
+                assert line
+            await look_at_pages(line.split()[-1].decode())
+            process.terminate()
+            while heard[-1] != b"STOPPING=1":
+                heard.append(await asyncio.get_running_loop().sock_recv(manager, 100))
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            silent.close()
+
+
+async def look_at_pages(url: str) -> None:
+    """Of a validator that has not seen the chain yet: it lives, and is not ready."""
+    async with aiohttp.ClientSession(url) as session:
+        async with session.get("/healthz") as response:
+            assert response.status == 200
+        async with session.get("/readyz") as response:
+            reasons = (await response.json())["reasons"]
+            assert (response.status, reasons) == (
+                503, ["the chain was not seen yet", "no weights have landed yet"],
+            )  # fmt: skip
+        async with session.get("/metrics") as response:
+            families = text_string_to_metric_families(await response.text())
+    values = {sample.name: sample.value for family in families for sample in family.samples}
+    assert (values["subnet_rounds_total"], values["subnet_leads"]) == (0, 1)
+
+
+def test_without_a_manager_nobody_is_told(tmp_path: Path) -> None:
+    assert not notify("READY=1", {})
+    assert not notify("READY=1", {"NOTIFY_SOCKET": str(tmp_path / "gone")})
+
+
+def instruction(text: str, name: str) -> str:
+    (found,) = re.findall(rf"^{name} (.*)$", text, re.MULTILINE)
+    return str(found)
+
+
+@pytest.mark.parametrize("neuron", Neuron)
+async def test_the_container_s_health_check_follows_the_page(neuron: Neuron) -> None:
+    text = containerfile(neuron, Path("subnet.toml"))
+    name, port = instruction(text, "ENV").split("=")
+    table: Any = {"MINER": MinerTable, "VALIDATOR": ValidatorTable}[name.split("_")[1]]
+    assert name.removeprefix(f"SUBNET_{neuron.upper()}_").lower() in table.model_fields
+    check = json.loads(instruction(text, "HEALTHCHECK").partition("CMD ")[2])
+    reasons: tuple[str, ...] = ()
+
+    async def health() -> Readiness:
+        return Readiness(reasons, {})
+
+    async with pages("127.0.0.1", 0, readiness=health, health=health, collect=tuple) as (_, bound):
+        command = [word.replace(f":{port}/", f":{bound}/") for word in check[1:]]
+        assert command != check[1:]
+
+        async def code() -> int:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, *command, stderr=asyncio.subprocess.DEVNULL
+            )
+            return await process.wait()
+
+        assert await code() == 0
+        reasons = ("no weights have landed for 1 epochs",)
+        assert await code() != 0
+
+
+@pytest.mark.parametrize("neuron", Neuron)
+def test_the_container_s_command_is_there(neuron: Neuron) -> None:
+    (program, *words) = json.loads(instruction(containerfile(neuron, Path("x.toml")), "ENTRYPOINT"))
+    assert program == "subnet"
+    command = [sys.executable, "-m", "subnet.cli.app", *words, "--help"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -1,0 +1,106 @@
+"""A new version is tried on the last rounds in a process of its own before anything is switched."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from subnet.cli import exits
+from subnet.cli.upgrade import _problems, _turn, compare
+from tests.neurons.history import History
+
+ROOT = Path(__file__).parents[2]
+PRESENT = (
+    "from tests.neurons.history import Doubling as Before\n\n\nclass Rules(Before):\n    pass\n"
+)
+LENIENT = PRESENT.replace("    pass", "    async def score(self, task, reply):\n        return 1.0")
+
+
+def document(judged: int = 4, **shares: float) -> dict[str, Any]:
+    hotkeys = [
+        {"hotkey": hotkey, "uid": uid, "new_share": share}
+        for uid, (hotkey, share) in enumerate(shares.items())
+    ]
+    return {"rounds": 2, "judged": judged, "hotkeys": hotkeys}
+
+
+def test_shares_are_compared_by_hotkey() -> None:
+    moves = compare(document(a=0.5, b=0.5), document(a=0.25, b=0.25, c=0.5))
+    assert [(m.hotkey, m.change) for m in moves] == [("c", 0.5), ("a", -0.25), ("b", -0.25)]
+
+
+def test_what_keeps_a_switch_from_being_made() -> None:
+    one = document(a=1.0)
+    assert _problems(one, one, 0.0, 0.0, 3, 3) == []
+    assert _problems(one, one, 0.0, 0.0, 3, None) == []  # the chain could not be asked
+    (key,) = _problems(one, one, 0.0, 0.0, 2, 3)
+    assert "it asks for 3" in key
+    (moved,) = _problems(one, one, 0.03, 0.02, 0, 0)
+    assert "3.00% of all weight would change hands" in moved
+    (other,) = _problems(one, document(judged=3, a=1.0), 0.0, 0.0, 0, 0)
+    assert "cannot be compared" in other
+    (none,) = _problems(document(judged=0), document(judged=0), 0.0, 0.0, 0, 0)
+    assert "no rounds" in none
+
+
+def test_the_link_is_turned_at_once(tmp_path: Path) -> None:
+    old, new, link = tmp_path / "old", tmp_path / "new", tmp_path / "current"
+    for folder in (old, new):
+        folder.mkdir()
+    link.symlink_to(old)
+    _turn(link, new)
+    assert link.resolve() == new and not (tmp_path / "current.new").is_symlink()
+
+
+@pytest.mark.slow
+async def test_another_environment_is_tried_and_switched_to(tmp_path: Path) -> None:
+    history = History(tmp_path / "state")
+    await history.write(3)
+    present = tmp_path / "work"
+    present.mkdir()
+    (present / "rules.py").write_text(PRESENT)
+    link = tmp_path / "current"
+    environments = {}
+    for name, text in (("lenient", LENIENT), ("same", PRESENT)):
+        folder = tmp_path / name
+        (folder / "bin").mkdir(parents=True)
+        (folder / "rules.py").write_text(text)
+        python = folder / "bin" / "python"
+        path = f"{folder}:{ROOT}"
+        python.write_text(f'#!/bin/sh\nPYTHONPATH="{path}" exec "{sys.executable}" "$@"\n')
+        python.chmod(0o755)
+        environments[name] = folder
+    link.symlink_to(tmp_path)
+
+    def upgrade(to: str, *more: str) -> tuple[int, dict[str, Any], str]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SUBNET_")}
+        done = subprocess.run(
+            [sys.executable, "-m", "subnet.cli.app", "upgrade", "--json", "--netuid", "1",
+             "--network", "ws://127.0.0.1:9", "--definition", "rules:Rules",
+             "--state", str(history.path.parent), "--since", "100000d",
+             "--to", str(environments[to]), "--link", str(link), *more],
+            capture_output=True, text=True, check=False, timeout=120, cwd=present,
+            env=environment | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        return done.returncode, json.loads(done.stdout or "{}"), done.stderr
+
+    code, found, talk = upgrade("lenient")
+    assert code == exits.FAILED, talk
+    assert found["moved"] == pytest.approx(0.5) and not found["switched"]
+    assert {one["hotkey"]: round(one["change"], 3) for one in found["hotkeys"]} == {
+        "5Wrong": 0.5, "5Right": -0.5, "5Silent": 0.0,
+    }  # fmt: skip
+    assert "the version key is not checked" in talk
+    assert link.resolve() == tmp_path
+    code, found, talk = upgrade("same", "--canary")
+    assert (code, found["moved"], found["switched"]) == (0, 0.0, False), talk
+    assert link.resolve() == tmp_path
+    code, found, talk = upgrade("same")
+    assert (code, found["switched"]) == (0, True), talk
+    assert link.resolve() == environments["same"]

@@ -1,0 +1,279 @@
+"""On a real chain: the gate, what the chain makes of a row, who else writes it, and epochs without.
+
+What is meant, what is found and why goes into the journal; what must not go unsaid is told.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from bittensor_core import Keypair
+
+from chain.client import Chain
+from chain.client.calls import Call, admin, batch, transfer
+from chain.devnet import Devnet
+from chain.errors import ChainAway
+from chain.runtime.pallets.subtensor import storage as s
+from chain.types import RAO_PER_TAO, NetUid, Rao
+from subnet.config import ValidatorSettings, load
+from subnet.definition import MinerOptions, Subnet
+from subnet.errors import WeightsNotLanded
+from subnet.protocol import Answer, Challenge, Reply, Task
+from validators import journal, rows
+from validators.bench import Bench
+from validators.commits import Commits
+from validators.health import health, readiness
+from validators.journal import Journal
+from validators.landing import Gate, Landing
+from validators.ledger import Ledger, Outcome
+from validators.moment import Moment
+from validators.prompts.vault import Vault
+from validators.sinks import Sinks
+from validators.status import read_status
+from validators.watch import Watch
+from validators.weights import Code, WeightsReport
+
+TEMPO = 20
+ALICE = Keypair.create_from_uri("//Alice")
+HOTKEY = Keypair.create_from_uri("//Alice//validator")
+MINER = Keypair.create_from_uri("//Alice//miner")
+OTHER = Keypair.create_from_uri("//Alice//other")
+
+
+class Payer(Subnet[Challenge, Answer]):
+    """Asks nothing; pays what it is told."""
+
+    challenge, answer = Challenge, Answer
+
+    def tasks(self, seed: bytes) -> Iterator[Task[Challenge]]:
+        return iter(())
+
+    async def score(self, task: Task[Challenge], reply: Reply[Answer]) -> float:
+        return 1.0
+
+    def miner(self, options: MinerOptions) -> AbstractAsyncContextManager[Any]:
+        return nullcontext()
+
+
+class Stage:
+    """One validator on a subnet that takes weights in plain."""
+
+    def __init__(self, node: Devnet, chain: Chain, netuid: int, bench: Bench) -> None:
+        self.node, self.chain, self.netuid, self.bench = node, chain, netuid, bench
+
+    @property
+    def watch(self) -> Watch:
+        return self.bench.watch
+
+    async def next_epoch(self) -> None:
+        schedule = await self.chain.schedule(self.netuid)
+        assert schedule.next_block is not None
+        await self.node.mine(schedule.next_block - self.node.head.number)
+
+    async def moment(self) -> Moment:
+        metagraph = await self.chain.metagraph(self.netuid)
+        schedule = await self.chain.schedule(self.netuid, metagraph.block)
+        return Moment(metagraph, schedule, part=0, last=True)
+
+    async def look(self) -> None:
+        moment = await self.moment()
+        me = moment.metagraph.find(str(HOTKEY.ss58_address))
+        assert me is not None
+        await self.watch.look(self.chain, moment.metagraph, moment.schedule, me, self.bench.note)
+
+    async def pay(self, **shares: float) -> WeightsReport:
+        keys = {"miner": MINER, "other": OTHER}
+        scores = {keys[name].ss58_address: share for name, share in shares.items()}
+        moment = await self.moment()
+        report = await rows.set_weights_if_due(self.bench, moment, scores)
+        self.watch.set_weights(report, moment.schedule.epochs)
+        return report
+
+    def lines(self) -> list[dict[str, Any]]:
+        return list(journal.read(self.bench.journal.path))
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    monkeypatch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setenv("BTCLI_TOKEN_SYMBOLS_CACHE", str(tmp_path / "symbols.json"))
+    monkeypatch.setattr("chain.devnet.node.FINALITY_LAG_S", 0.02)  # each call waits for it
+    async with Devnet("minimal") as node, Chain.connect(node.url) as chain:
+        netuid = await chain.register_network(ALICE, Keypair.create_from_uri("//own").ss58_address)
+        await chain.start_call(ALICE, netuid)
+        off = {"netuid": netuid, "enabled": False}
+        for call in (
+            Call("AdminUtils", "sudo_set_commit_reveal_weights_enabled", off),
+            batch([transfer(key.ss58_address, RAO_PER_TAO) for key in (HOTKEY, MINER)]),
+            admin("sudo_set_tempo", netuid=netuid, tempo=TEMPO),
+            admin("sudo_set_weights_set_rate_limit", netuid=netuid, weights_set_rate_limit=0),
+        ):
+            await chain.submit(call, ALICE)
+        for key in (HOTKEY, MINER, OTHER):
+            await chain.register(ALICE, netuid, key.ss58_address)
+        stake = Rao(100 * RAO_PER_TAO)
+        await chain.add_stake(ALICE, HOTKEY.ss58_address, netuid, stake, tolerance=None)
+        flags: dict[str, dict[str, object]] = {"network": {"netuid": netuid, "chain": node.url}}
+        with (
+            Ledger(tmp_path / "ledger.sqlite", half_life_rounds=8, clock=lambda: 0.0) as ledger,
+            Journal(tmp_path / "journal.jsonl") as book,
+        ):
+            bench = Bench(
+                settings=load(ValidatorSettings, environment={}, flags=flags),
+                keypair=HOTKEY,
+                chain=chain,
+                dendrite=cast("Any", None),  # nobody is asked
+                subnet=Payer(),
+                vault=Vault(Payer(), seed=b"s", asked=ledger.was_asked),
+                ledger=ledger,
+                commits=Commits(tmp_path / "commits.json"),
+                journal=book,
+                sinks=Sinks(),
+                seed=b"s",
+                clock=lambda: 7.0,
+                watch=Watch(landing=Landing(2), clock=lambda: 7.0),
+            )
+            stage = Stage(node, chain, netuid, bench)
+            await stage.next_epoch()
+            yield stage
+
+
+async def test_no_row_before_enough_miners_are_known(stage: Stage) -> None:
+    await stage.chain.serve_axon(MINER, stage.netuid, "127.0.0.2", 9)
+    stage.watch.gate = Gate(0.5)
+    await stage.look()
+    report = await stage.pay(miner=1.0)
+    assert (report.set, report.code) == (False, Code.GATE)
+    assert report.problem is not None and "0 of 1 miners are known" in report.problem
+    assert await stage.chain.weights(stage.netuid, 1) == {}
+    outcome = Outcome(MINER.ss58_address, 1.0, True)
+    stage.bench.ledger.remember(1, block=1, epoch=1, digests=(), outcomes=[outcome])
+    assert (await stage.pay(miner=1.0)).landed
+    assert stage.watch.gate.passed
+
+
+async def test_what_the_limit_cuts_has_landed_and_is_explained(stage: Stage) -> None:
+    key = s.MaxWeightsLimit._key(NetUid(stage.netuid))
+    stage.node.set_storage({key: s.MaxWeightsLimit.value.encode(40_000)})
+    report = await stage.pay(miner=0.9, other=0.1)
+    assert (report.read_back, report.landed) == (False, True)
+    assert {(item.uid, item.cause) for item in report.differences} == {
+        (2, "clipped"), (3, "clipped"),
+    }  # fmt: skip
+    assert stage.watch.landing.epoch is not None
+
+
+async def test_zeros_are_burned_and_what_is_no_weight_is_a_reason(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Payer, "weights", lambda self, scores: dict.fromkeys(scores, 0.0))
+    nothing = await stage.pay(miner=1.0)
+    assert nothing.burned and set(nothing.found or {}) == {0}  # never an all-zero row
+    monkeypatch.setattr(Payer, "weights", lambda self, scores: dict.fromkeys(scores, math.nan))
+    report = await stage.pay(miner=1.0)
+    assert (report.set, report.code) == (False, Code.INVALID)
+    # Nothing stands in for it: least of all what the chain holds.
+    assert await stage.chain.weights(stage.netuid, 1) == nothing.found
+
+
+async def test_a_row_that_seemed_to_fail_and_is_there_is_not_set_twice(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = admin("sudo_set_weights_set_rate_limit", netuid=stage.netuid, weights_set_rate_limit=99)
+    send = stage.chain.set_weights
+    attempts = 0
+
+    async def lose_the_answer(*arguments: Any, **more: Any) -> Any:
+        nonlocal attempts
+        attempts += 1
+        await send(*arguments, **more)
+        await stage.chain.submit(limit, ALICE)  # a second one would be refused
+        raise ChainAway("ws://there", "it sent no answer")
+
+    monkeypatch.setattr(stage.chain, "set_weights", lose_the_answer)
+    monkeypatch.setattr(rows, "RETRY_S", (0.0,))
+    scores = {MINER.ss58_address: 1.0}
+    report = await rows.set_weights_at_last(stage.bench, await stage.moment(), scores)
+    assert (report.set, report.landed, attempts) == (True, True, 1)
+    assert report.found == await stage.chain.weights(stage.netuid, 1) == {2: 65535}
+
+
+async def test_every_mechanism_has_a_row_of_its_own(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netuid = stage.netuid
+    for call in (
+        admin("sudo_set_max_allowed_uids", netuid=netuid, max_allowed_uids=64),
+        admin("sudo_set_mechanism_count", netuid=netuid, mechanism_count=2),
+    ):
+        await stage.chain.submit(call, ALICE)
+    rows = {0: {2: 1.0}, 1: {3: 1.0}}
+    monkeypatch.setattr(Payer, "mechanisms", lambda self, scores: rows)
+    report = await stage.pay(miner=1.0)
+    assert report.landed and report.others[1].landed
+    assert await stage.chain.weights(netuid, 1) == {2: 65535}
+    assert await stage.chain.weights(netuid, 1, mechanism=1) == {3: 65535}
+    rows[2] = {2: 1.0}
+    report = await stage.pay(miner=1.0)
+    assert report.read_back and not report.landed  # there is no such mechanism
+    assert report.others[2].code is Code.REFUSED
+    del rows[0]
+    assert (await stage.pay(miner=1.0)).code is Code.INVALID
+
+
+async def test_an_epoch_s_standing_is_in_the_journal(stage: Stage) -> None:
+    await stage.look()
+    await stage.pay(miner=0.5, other=0.5)
+    await stage.next_epoch()
+    await stage.look()
+    await stage.look()  # once an epoch
+    first, second = (line for line in stage.lines() if line["kind"] == "standing")
+    assert first["landed_epoch"] is None
+    assert second["vtrust"] == pytest.approx(1.0, abs=1e-3)  # it is the only validator
+    assert second["distance"] == pytest.approx(0.0, abs=1e-3)
+    assert (second["missed"], second["differences"], second["above"]) == (0, [], [])
+    assert 0 < second["balance_rao"] <= RAO_PER_TAO
+    status = read_status(stage.lines())
+    assert status.vtrust == second["vtrust"] and status.rao_per_day is None
+
+
+async def test_another_row_of_the_same_key_is_told(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stage.look()
+    await stage.pay(miner=1.0)
+    await stage.chain.set_weights(HOTKEY, stage.netuid, {3: 1.0})  # a second validator
+    await stage.next_epoch()
+    await stage.look()
+    line = stage.lines()[-1]
+    assert {item["cause"] for item in line["differences"]} == {"superseded"}
+    assert "row_superseded" in caplog.text
+
+
+async def test_two_whole_epochs_without_weights_end_it(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    await stage.look()
+    assert readiness(stage.watch).reasons == ("no weights have landed yet",)
+    await stage.pay(miner=1.0)
+    assert readiness(stage.watch).reasons == ()
+    await stage.next_epoch()
+    await stage.look()
+    assert health(stage.watch).reasons == ()
+    await stage.next_epoch()
+    await stage.look()
+    assert health(stage.watch).reasons == ("no weights have landed for 1 epochs",)
+    assert "weights_not_landed: no weights landed for 1 epochs" in caplog.text
+    await stage.next_epoch()
+    with pytest.raises(WeightsNotLanded) as ended:
+        await stage.look()
+    assert ended.value.epochs == 2
+    assert stage.lines()[-1]["missed"] == 2
+    assert read_status(stage.lines()).missed == 2
