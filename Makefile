@@ -31,6 +31,7 @@ bench: $(MODEL)
 	$(BIN)/python benchmarks/devnet.py
 	$(BIN)/python benchmarks/wire.py
 	$(BIN)/python benchmarks/flood.py
+	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/seedlock.py
 
 .venv/.installed: pyproject.toml constraints.txt

@@ -3,8 +3,8 @@
 A setting is `<table>.<key>`. It comes from the default here, else from `subnet.toml`, else from
 the environment (SUBNET_<TABLE>_<KEY>), else from a flag: the last one named wins. A name that is
 no setting is an error that says which one was probably meant. [subnet], [model], [weights] and
-[hyperparameters] are public and the same for everybody on a subnet; [miner], [validator] and
-[network] are this process's own.
+[hyperparameters] are public and the same for everybody on a subnet; [miner], [validator],
+[engine] and [network] are this process's own.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
 )
@@ -41,10 +42,13 @@ log = logging.getLogger(__name__)
 
 FILE_NAME = "subnet.toml"
 ENVIRONMENT_PREFIX = "SUBNET_"
-NOT_SETTINGS = frozenset({"SUBNET_CACHE_DIR"})
-"""Variables with our prefix that are read elsewhere: where model files are cached."""
+NOT_SETTINGS = frozenset({"SUBNET_CACHE_DIR", "SUBNET_VLLM_INSTALL", "SUBNET_VLLM_PYTHON"})
+"""Variables with our prefix that are read elsewhere: where model files are cached, and vLLM is."""
 
-FLAGS: Mapping[tuple[str, str], str] = {("network", "chain"): "--network"}
+FLAGS: Mapping[tuple[str, str], str] = {
+    ("network", "chain"): "--network",
+    ("engine", "kind"): "--engine",
+}
 """Flags that are not spelled as their key."""
 
 ENDPOINTS: Mapping[str, str] = {
@@ -70,6 +74,12 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     return path
+
+
+def _existing_model(path: Path) -> Path:
+    """A file, or a folder that is one model."""
+    path = path.expanduser()
+    return path if path.is_dir() else _existing(path)
 
 
 CommitCall = Literal["commit_weights", "commit_timelocked_weights"]
@@ -108,6 +118,8 @@ class WeightsTable(Table):
     """Sent with the weights; the chain refuses a key below the subnet's own."""
     burn: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of all weight that goes to the owner's seat, whose pay the chain burns."""
+    coldkey_seats: Annotated[int, Field(ge=1)] | None = None
+    """So many hotkeys of one coldkey are paid, the best ones. Left out, all are."""
 
 
 class HyperparameterTable(Table):
@@ -195,10 +207,72 @@ class ValidatorTable(Table):
     commit_reveal: CommitCall | None = None
     """How weights are hidden where the subnet wants it, by the chain's own names of the calls;
     left out, `ValidatorSettings.commit_call` decides."""
+    explain_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Port at which miners may ask about themselves; 0 takes a free one. Left out, there is none.
+    Tell your miners the address: an axon on the chain would have other validators ask you."""
+    explain_host: str = "0.0.0.0"
+    """Address to listen on for that."""
+    journal_mib: Annotated[int, Field(ge=8)] = 4096
+    """Most that the journal takes on the disk, in MiB; then its oldest parts are dropped."""
     wandb: Literal["off", "offline", "online"] = "off"
     """Copy the round log to Weights & Biases; needs the `wandb` extra."""
+    otlp: str | None = None
+    """http:// address of an OpenTelemetry collector that gets the rounds' numbers; needs the `otel`
+    extra."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Port of /healthz, /readyz and /metrics; 0 takes a free one. Left out, there are none."""
+    metrics_host: str = "127.0.0.1"
+    """Address of these pages. They say much about this validator: beyond this machine, guard
+    them."""
+    alerts: SecretStr | None = None
+    """URL of a webhook that gets an HTTP POST for what must not wait. A secret: best given as
+    SUBNET_VALIDATOR_ALERTS."""
+    first_weights: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """After a start no weights are set before this share of the miners is known."""
+    not_landed_epochs: Annotated[int, Field(ge=0)] = 2
+    """The process ends with code 10 when no weights have landed for so many epochs, besides those
+    that the subnet's own rules take; 0 is never."""
+    round_limit_s: Annotated[float, Field(gt=0)] | None = None
+    """The process ends with code 11 when no round was over within this time. Left out, three
+    epochs, and ten minutes at least."""
+    loop_limit_s: Annotated[float, Field(gt=0)] = 300.0
+    """The same when the event loop has not run for so long."""
+    lease: Annotated[str, Field(pattern="^(rediss?|unix)://")] | None = None
+    """redis:// address at which instances of one validator take turns: one works, the others wait.
+    Needs the `redis` extra."""
+    lease_s: Annotated[float, Field(ge=1)] = 30.0
+    """An instance that is gone for so long has lost the lease."""
     wait: bool = False
     """Wait for a seat instead of ending when the hotkey is not registered."""
+
+
+class EngineTable(Table):
+    """[engine]: what runs the model, in a miner and in a validator."""
+
+    kind: Literal["llamacpp", "torch", "openai"] = "llamacpp"
+    """llama.cpp on the CPU; torch, on a GPU if there is one (needs the `torch` extra); or a server
+    that speaks OpenAI's protocol, vLLM first."""
+    model: Annotated[Path, AfterValidator(_existing_model)] | None = None
+    """A GGUF file, or a folder of safetensors with its `SHA256SUMS`, instead of the cached model.
+    Its hash must be the definition's."""
+    context: Annotated[int, Field(ge=16)] = 1024
+    """Tokens of one prompt and its answer together."""
+    waiting_limit: Annotated[int, Field(ge=0)] = 32
+    """Requests that may wait for their turn; more are turned away."""
+    slots: Annotated[int, Field(ge=1)] = 32
+    """torch, openai: requests worked on at once."""
+    device: str = "auto"
+    """torch: `cpu`, `cuda`, `cuda:1`. `auto` takes the first GPU if there is one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """torch: the precision. `auto` is bfloat16 on a GPU, float32 on the CPU."""
+    threads: Annotated[int, Field(ge=1)] = 1
+    """torch: threads on the CPU."""
+    url: str | None = None
+    """openai: the server's http:// or https:// address."""
+    served_model: str | None = None
+    """openai: the model's name there, where the server has more than one."""
+    api_key: SecretStr | None = None
+    """openai: best given as SUBNET_ENGINE_API_KEY."""
 
 
 class NetworkTable(Table):
@@ -246,6 +320,7 @@ TABLES: Mapping[str, type[Table]] = {
     "hyperparameters": HyperparameterTable,
     "miner": MinerTable,
     "validator": ValidatorTable,
+    "engine": EngineTable,
     "network": NetworkTable,
 }
 
@@ -260,6 +335,7 @@ class Settings(BaseModel):
     weights: WeightsTable = WeightsTable()
     hyperparameters: HyperparameterTable = HyperparameterTable()
     network: NetworkTable = NetworkTable()
+    engine: EngineTable = EngineTable()
 
     @property
     def netuid(self) -> int:

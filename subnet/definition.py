@@ -14,11 +14,16 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from scoring.shaping import shape
+from subnet.config import EngineTable
 from subnet.errors import DefinitionError
 from subnet.protocol import A, Answer, C, Challenge, Reply, Task
+
+if TYPE_CHECKING:  # with numpy, which a miner may do without
+    from scoring.policies import Claim, Memory
+    from scoring.verify.statement import Statement
 
 Fact = str | int | float | bool | None
 
@@ -28,11 +33,17 @@ A_co = TypeVar("A_co", bound=Answer, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A score with its grounds: `reason` is a short stable code, `facts` go to the journal."""
+    """A score with its grounds: `reason` is a short stable code, `facts` go to the journal.
+
+    `statements` are what verifiers say of the answer, for the trial in `Subnet.memory`; `claim` is
+    what the miner claimed and what was shown, for its proof.
+    """
 
     score: float
     reason: str = ""
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    statements: tuple[Statement, ...] = ()
+    claim: Claim | None = None
 
 
 class Miner(Protocol[C_contra, A_co]):
@@ -85,6 +96,16 @@ class Subnet(ABC, Generic[C, A]):
     """Time a miner has, from the moment the question was written to its socket."""
     model_sha256: ClassVar[str | None] = None
     """Hash of the model file this subnet is about, if it is about one."""
+    seed_locked: ClassVar[bool] = False
+    """Whether answers are sampled by the seed lock: what serves the model must be able to."""
+    engine_settings: EngineTable = EngineTable()
+    """What the settings of this process say about engines: see `subnet.engines.choice`."""
+    memory: ClassVar[Memory | None] = None
+    """How a miner's past becomes its score. None: the mean of its scores, older ones fading by
+    `weights.half_life_rounds`."""
+    groups: ClassVar[int | Literal["each"]] = 1
+    """Into how many groups miners are dealt, each with questions of its own. 1: all get the same;
+    "each": every miner its own. What is dealt to whom is fixed before an epoch's first question."""
 
     @abstractmethod
     def tasks(self, seed: bytes) -> Iterator[Task[C]] | AsyncIterator[Task[C]]:
@@ -106,15 +127,45 @@ class Subnet(ABC, Generic[C, A]):
         """What `tasks` and `score` need, open for as long as the validator runs: a model, say."""
         return nullcontext()
 
+    def canary(self, seed: bytes) -> tuple[Task[C], Task[C]] | None:
+        """A plant and a probe, to find out who passes questions on. None, the default: no canaries.
+
+        One group gets the plant, which tells something that nobody could know: the `canary` of its
+        task. The others get the probe, which asks for it. An audit names who knew. Make `score`
+        worth the same whatever is answered to a probe.
+        """
+        return None
+
+    def prompt(self, challenge: C) -> str:
+        """The part of a challenge that makes it this question: what reads the same is a repeat.
+
+        All of it, unless you leave out what is random in every challenge, such as a seed.
+        """
+        return challenge.model_dump_json()
+
+    def reference(self, value: Any) -> object:
+        """A task's reference, from the JSON value that it is kept and published as."""
+        return value
+
     def weights(self, scores: Mapping[int, float]) -> Mapping[int, float]:
         """Weight by uid from what is remembered (0..1 by uid); only the proportions count."""
         return shape(scores)
 
+    def mechanisms(self, scores: Mapping[int, float]) -> Mapping[int, Mapping[int, float]]:
+        """Weights for each of the subnet's mechanisms, by its number on the chain, 0 among them.
 
-def load(name: str, *, model_sha256: str | None = None) -> Subnet[Any, Any]:
+        What the chain pays each mechanism is the owner's setting. Most subnets have this one.
+        """
+        return {0: self.weights(scores)}
+
+
+def load(
+    name: str, *, model_sha256: str | None = None, engine: EngineTable | None = None
+) -> Subnet[Any, Any]:
     """The subnet named "package.module:Class". Raises DefinitionError, which says what is wrong.
 
-    With `model_sha256` it must be a subnet of that very model.
+    With `model_sha256` it must be a subnet of that very model. `engine` is what its miner and its
+    judge run the model with, where they leave that to the settings.
     """
     module_name, colon, class_name = name.partition(":")
     if not colon or not module_name or not class_name:
@@ -145,4 +196,7 @@ def load(name: str, *, model_sha256: str | None = None) -> Subnet[Any, Any]:
         raise DefinitionError(
             name, f"it is about model {found.model_sha256}; the settings say {model_sha256}"
         )
-    return found()
+    subnet = found()
+    if engine is not None:
+        subnet.engine_settings = engine
+    return subnet

@@ -41,7 +41,8 @@ from subnet.config import (
 from subnet.conformance.exchange import Endpoint, Shot, exchange
 from subnet.definition import load
 from subnet.engines.models import cache_folder, ensure_hash, find_model
-from subnet.errors import DefinitionError, InvalidSetting, ModelMismatch, WalletError
+from subnet.engines.openai import SERVE_FLAGS, connect
+from subnet.errors import DefinitionError, EngineError, InvalidSetting, ModelMismatch, WalletError
 from subnet.seat import buying_command
 from subnet.wire import auth
 from subnet.wire.clock import QUORUM
@@ -55,6 +56,7 @@ DIAL_S: Final = 5.0
 PEERS: Final = 8
 """Miners that are asked at most."""
 CHAIN_S: Final = 20.0
+SERVER_S: Final = 30.0
 DISK_WARN: Final = 5 * GIB
 DISK_FAIL: Final = GIB
 AHEAD_S: Final = auth.MAX_AHEAD_NS / 1e9
@@ -97,8 +99,13 @@ def fail(name: str, found: str, todo: str) -> Check:
     return Check(name, State.FAIL, found, todo)
 
 
-async def examine(settings: Settings) -> list[Check]:
-    """Every check that `settings` call for, in the order in which to mend what they find."""
+async def examine(
+    settings: Settings, *, server: str | None = None, server_key: str | None = None
+) -> list[Check]:
+    """Every check that `settings` call for, in the order in which to mend what they find.
+
+    `server` is the URL of a model server that is to answer, `server_key` what it wants to be told.
+    """
     checks = [
         check_python(sys.version_info[:3]),
         *check_sdk(importlib.metadata.version),
@@ -107,6 +114,8 @@ async def examine(settings: Settings) -> list[Check]:
         *check_disk(folders(settings)),
         check_model(settings),
         check_gpu(os.environ),
+        *await check_engine(settings),
+        *await check_seed_lock(settings, server, server_key),
     ]
     if isinstance(settings, MinerSettings):
         checks.append(await check_redis(settings))
@@ -236,6 +245,60 @@ def check_gpu(environment: Mapping[str, str]) -> Check:
         found = f"nvidia-smi ended with {done.returncode}: {said[0] if said else 'no card'}"
         return warn("gpu", found, "mend the driver")
     return ok("gpu", "; ".join(f"{card} free" for card in cards))
+
+
+async def check_engine(settings: Settings) -> list[Check]:
+    """Whether the model server that the settings name, if they name one, can be an engine."""
+    table = settings.engine
+    if table.kind != "openai":
+        return []
+    if table.url is None:
+        return [fail("engine", "a server, but not where it is", "give its address as engine.url")]
+    key = table.api_key.get_secret_value() if table.api_key else None
+    try:
+        async with connect(
+            table.url, sha256="", model=table.served_model, api_key=key, timeout_s=SERVER_S
+        ) as engine:
+            await engine.health()
+    except EngineError as error:
+        return [fail("engine", f"{table.url}: {error}", "start the server, or mend [engine]")]
+    found = f"{table.url} is well and reports what is needed; which weights it runs is your word"
+    return [ok("engine", found)]
+
+
+async def check_seed_lock(
+    settings: Settings, server: str | None = None, server_key: str | None = None
+) -> list[Check]:
+    """Whether the model server at `server` keeps a seed lock, and what starts one that does.
+
+    Nothing where the subnet's answers are not locked. A server is not asked but tried.
+    """
+    try:
+        subnet = load(settings.subnet.definition, model_sha256=settings.model.sha256)
+    except DefinitionError:
+        return []  # said already
+    if not subnet.seed_locked:
+        return []
+    line = f"vllm serve MODEL {SERVE_FLAGS} --generation-config vllm"
+    table = settings.engine
+    if server is None and table.kind == "openai":
+        server = table.url
+        server_key = table.api_key.get_secret_value() if table.api_key else None
+    if server is None:
+        found = f"our own engines keep it; so does vLLM without speculative decoding: {line}"
+        return [ok("seed lock", found)]
+    todo = f"start it without speculative decoding: {line}"
+    try:
+        async with connect(
+            server, sha256=subnet.model_sha256 or "", api_key=server_key, timeout_s=SERVER_S
+        ) as engine:
+            locks = engine.locks
+    except EngineError as error:
+        return [fail("seed lock", f"{server}: {error}", todo)]
+    if not locks:
+        found = f"{server} cannot be seed-locked: log-probabilities and audits are all that is left"
+        return [warn("seed lock", found, todo)]
+    return [ok("seed lock", f"{server} keeps it")]
 
 
 async def check_redis(settings: MinerSettings) -> Check:

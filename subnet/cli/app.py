@@ -27,13 +27,22 @@ class Verb:
 
 
 VERBS = {
+    "audit": Verb("subnet.cli.audit", "Check what a validator published of one epoch."),
+    "audit-key": Verb("subnet.cli.audit_key", "Print the key to an epoch's withheld questions."),
+    "calibrate": Verb("subnet.cli.calibrate", "Measure what honest answers look like to a judge."),
     "chain": Verb("subnet.cli.chain", "Look at a chain: blocks, events, a subnet's seats."),
     "conformance": Verb("subnet.cli.conformance", "Test any miner's URL against the wire."),
     "demo": Verb("subnet.cli.demo.command", "Run a whole subnet on this machine, and judge it."),
     "devnet": Verb("subnet.cli.devnet", "Run a development chain."),
     "doctor": Verb("subnet.cli.doctor", "Say what would keep a miner or validator from working."),
+    "explain": Verb("subnet.cli.explain", "Say why a miner got what it got."),
     "miner": Verb("subnet.cli.miner", "Run one miner."),
     "model": Verb("subnet.cli.model", "Fetch and find the model file."),
+    "replay": Verb("subnet.cli.replay", "Judge recorded rounds by other code: who gains or loses."),
+    "service": Verb("subnet.cli.service", "Print a systemd unit or a container file."),
+    "state": Verb("subnet.cli.state", "Look at a validator's memory, back it up, restore it."),
+    "status": Verb("subnet.cli.status", "Say how a validator stands, from its journal."),
+    "upgrade": Verb("subnet.cli.upgrade", "Try a new version on the last rounds, then switch."),
     "validator": Verb("subnet.cli.validator", "Run one validator."),
 }
 

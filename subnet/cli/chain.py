@@ -56,7 +56,7 @@ def blocks(
         (str(one.number), _time(one.time), one.hash[:18], str(len(one.events)), _calls(one))
         for one in found
     ]
-    output.result(_table(("block", "time", "hash", "events", "calls"), rows, right={0, 3}))
+    output.result(output.table(("block", "time", "hash", "events", "calls"), rows, right={0, 3}))
 
 
 @app.command()
@@ -135,7 +135,7 @@ def metagraph(
         for neuron in found.neurons
     ]
     heads = ("uid", "hotkey", "stake", "permit", "incentive", "dividends", "emission", "updated")
-    table = _table((*heads, "axon"), rows, right={0, 2, 4, 5, 6, 7})
+    table = output.table((*heads, "axon"), rows, right={0, 2, 4, 5, 6, 7})
     output.result(f"subnet {netuid} at block {found.block}, tempo {found.tempo}\n\n{table}")
 
 
@@ -188,7 +188,7 @@ def emission(network: Network = "local", block: At = None, json: Json = False) -
         for row in found
     ]
     heads = ("netuid", "price", *(name.replace("_", " ") for name in _EMISSION))
-    table = _table(heads, rows, right=set(range(len(heads))))
+    table = output.table(heads, rows, right=set(range(len(heads))))
     output.result(f"TAO and alpha at block {at}; price is the moving average\n\n{table}")
 
 
@@ -290,19 +290,6 @@ def _place(which: str) -> tuple[int, int] | None:
 # Showing
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> str:
-    """Columns as wide as they need; those in `right` are aligned to the right."""
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    lines = []
-    for row in (heads, *rows):
-        cells = [
-            cell.rjust(width) if place in right else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
 def _event_table(found: Sequence[EventRecord]) -> str:
     rows = [
         (
@@ -312,7 +299,7 @@ def _event_table(found: Sequence[EventRecord]) -> str:
         )
         for event in found
     ]
-    return _table(("extrinsic", "event", "attributes"), rows, right={0})
+    return output.table(("extrinsic", "event", "attributes"), rows, right={0})
 
 
 def _facts(found: ExtrinsicRecord) -> str:

@@ -185,7 +185,11 @@ async def _of_definition(
     from subnet.definition import load
     from subnet.wire import codec
 
-    subnet = load(settings.subnet.definition, model_sha256=settings.model.sha256)
+    subnet = load(
+        settings.subnet.definition,
+        model_sha256=settings.model.sha256,
+        engine=settings.engine,
+    )
     if question is None:
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(subnet.judge())

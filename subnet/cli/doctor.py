@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
+import os
 from typing import Annotated
 
 import typer
@@ -41,6 +42,10 @@ def doctor(
     hotkey: Hotkey = None,
     wallet_path: WalletPath = None,
     definition: Definition = None,
+    server: Annotated[
+        str | None,
+        typer.Option(help="URL of a model server that is to answer; $OPENAI_API_KEY is its key."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look at everything a miner or validator needs, with the settings it would have.
@@ -68,7 +73,9 @@ def doctor(
     )
     assert isinstance(settings, MinerSettings | ValidatorSettings)
     _ = settings.netuid  # said before any work
-    checks = asyncio.run(examine(settings))
+    checks = asyncio.run(
+        examine(settings, server=server, server_key=os.environ.get("OPENAI_API_KEY"))
+    )
     if json:
         output.data([dataclasses.asdict(check) for check in checks])
     else:

@@ -14,6 +14,7 @@ from subnet.cli.neuron import (
     Chain,
     Config,
     Definition,
+    Engine,
     Hotkey,
     NetUid,
     Wait,
@@ -69,6 +70,7 @@ def miner(
         Path | None, typer.Option(help="Model file to run instead of the cached one.")
     ] = None,
     allow_other_weights: AllowOtherWeights = None,
+    engine: Engine = None,
     wait: Wait = None,
 ) -> None:
     """Run one miner: take the seat, open the model, publish the axon, answer until stopped."""
@@ -84,6 +86,7 @@ def miner(
             "wallet_path": wallet_path,
         },
         "subnet": {"definition": definition},
+        "engine": {"kind": engine},
         "miner": {
             "host": host,
             "port": port,

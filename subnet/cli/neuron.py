@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
 import typer
 
-from subnet.cli import exits, output
+from subnet.cli import exits, notify, output
 
 if TYPE_CHECKING:
     from subnet.config import Flags, Settings
@@ -52,6 +52,10 @@ AllowOtherWeights = Annotated[
         help="Weakening: run a model file that is not the subnet's. For demos and tests.",
     ),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(help="What runs the model: llamacpp, torch or openai. The rest is in [engine]."),
+]
 Wait = Annotated[
     bool | None,
     typer.Option("--wait", help="Wait for a seat instead of ending when there is none."),
@@ -82,6 +86,12 @@ def _allow_files() -> None:
 
 def _code_of(number: signal.Signals | None) -> int:
     return exits.INTERRUPTED if number is signal.SIGINT else 0
+
+
+def end_now(reason: str) -> None:
+    """End this process for its supervisor, whatever hangs in it: for a watchdog's thread."""
+    log.critical("%s; ending, to be started again", reason)
+    os._exit(exits.STALLED)
 
 
 def _leave_anyway(number: signal.Signals) -> None:
@@ -119,10 +129,14 @@ def run(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal, number)
+        notify.notify("READY=1")
+        telling = asyncio.create_task(notify.keep_alive())
         running = asyncio.ensure_future(program(settings, stop=stop))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        telling.cancel()
+        notify.notify("STOPPING=1")
         if not running.done():
             await asyncio.wait([running], timeout=END_S)
         if not running.done():

@@ -29,13 +29,22 @@ Options:
   --help     Show this message and exit.
 
 Commands:
+  audit        Check what a validator published of one epoch.
+  audit-key    Print the key to an epoch's withheld questions.
+  calibrate    Measure what honest answers look like to a judge.
   chain        Look at a chain: blocks, events, a subnet's seats.
   conformance  Test any miner's URL against the wire.
   demo         Run a whole subnet on this machine, and judge it.
   devnet       Run a development chain.
   doctor       Say what would keep a miner or validator from working.
+  explain      Say why a miner got what it got.
   miner        Run one miner.
   model        Fetch and find the model file.
+  replay       Judge recorded rounds by other code: who gains or loses.
+  service      Print a systemd unit or a container file.
+  state        Look at a validator's memory, back it up, restore it.
+  status       Say how a validator stands, from its journal.
+  upgrade      Try a new version on the last rounds, then switch.
   validator    Run one validator.
 """
 

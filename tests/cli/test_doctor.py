@@ -28,6 +28,9 @@ from subnet import doctor
 from subnet.cli import exits
 from subnet.config import MinerSettings, ModelTable, SubnetTable, ValidatorSettings, load
 from subnet.doctor import Check, State
+from subnet.engines.models import SMOLLM2_135M, get_model
+from subnet.engines.openai import LlamaServerEngine
+from tests.engines.servers import KEY, llama_server_of
 from tests.wire.redisserver import needs_redis, redis_server
 from tests.wire.world import Echo, Question, echo, serving
 
@@ -148,6 +151,52 @@ def test_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.model
 def test_the_model_that_is_there(folder: Path) -> None:
     assert doctor.check_model(settings(ValidatorSettings, folder)).state is State.OK
+
+
+async def test_the_seed_lock(folder: Path) -> None:
+    """A subnet of locked answers is told what serves them; another is told nothing."""
+    found = await doctor.check_seed_lock(settings(MinerSettings, folder))
+    (said,) = found
+    assert said.state is State.OK and "without speculative decoding" in said.found
+    assert "vllm serve MODEL --max-logprobs 64 --logits-processors " in said.found
+    other = settings(MinerSettings, folder, subnet={"definition": "tests.prompts.town:Sums"})
+    assert await doctor.check_seed_lock(other) == []
+    (away,) = await doctor.check_seed_lock(settings(MinerSettings, folder), "http://127.0.0.1:9")
+    assert away.state is State.FAIL and "vllm serve" in away.todo
+
+
+@pytest.mark.model
+async def test_a_server_that_cannot_be_locked_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    with llama_server_of(get_model(SMOLLM2_135M.sha256), 512) as url:
+        for locks in (True, False):  # llama.cpp's own can, token by token
+            monkeypatch.setattr(LlamaServerEngine, "locks", locks)
+            found += await doctor.check_seed_lock(settings(MinerSettings, folder), url, KEY)
+    assert [check.state for check in found] == [State.OK, State.WARN]
+    assert "cannot be seed-locked" in found[1].found and "vllm serve" in found[1].todo
+
+
+@pytest.mark.model
+async def test_the_model_server_of_the_settings_is_tried(folder: Path) -> None:
+    assert await doctor.check_engine(settings(MinerSettings, folder)) == []
+    with llama_server_of(get_model(SMOLLM2_135M.sha256), 512) as url:
+        for more, state, said in [
+            ({"url": url, "api_key": KEY}, State.OK, "is well"),
+            ({"url": url, "api_key": "wrong"}, State.FAIL, "does not accept the API key"),
+            ({"url": url, "api_key": KEY, "served_model": "x"}, State.FAIL, "has no model x"),
+            ({"url": "http://127.0.0.1:9"}, State.FAIL, "connection"),
+            ({}, State.FAIL, "not where it is"),
+        ]:
+            engine = {"kind": "openai", **more}
+            asked = settings(MinerSettings, folder, engine=engine)
+            (check,) = await doctor.check_engine(asked)
+            assert check.state is state and said in check.found
+            assert "wrong" not in check.found and KEY not in check.found
+            if state is State.OK:
+                (lock,) = await doctor.check_seed_lock(asked)
+                assert lock.state is State.OK and url in lock.found
 
 
 def test_the_gpu(folder: Path) -> None:
@@ -446,7 +495,8 @@ async def test_the_command_when_all_is_well(world: World) -> None:
         assert found == {
             "python": "ok", "bittensor": "ok", "bittensor-core": "ok", "hotkey": "ok",
             "coldkey": "ok", "disk (state)": "ok", "disk (models)": "ok", "model": "ok",
-            "gpu": "ok", "redis": "ok", "chain": "ok", "clock": "ok", "registration": "ok",
+            "gpu": "ok", "seed lock": "ok", "redis": "ok", "chain": "ok", "clock": "ok",
+            "registration": "ok",
             "callers": "warn", "axon": "ok", "port": "ok", "peers": "ok",
         }  # fmt: skip
         code, out, err = await command(*arguments, **given)

@@ -13,6 +13,7 @@ from validators.commits import Ending, Pending, Settled
 from validators.journal import Journal
 from validators.judge import Judged
 from validators.moment import Moment
+from validators.prompts.vault import Turn
 from validators.record import record
 from validators.weights import WeightsReport
 
@@ -42,10 +43,10 @@ def write(path: Path, number: int, weights: WeightsReport) -> None:
                 time=0.0,
                 validator="v",
                 moment=moment,
-                tasks=[TASK],
+                turn=Turn("00", ()),
                 judged=[judged("a", 0.9, None), judged("b", 0.0, Failure.TIMEOUT)],
-                scores={"a": 0.9, "b": 0.0},
                 weights=weights,
+                most_bytes=10**6,
             )
         )
 

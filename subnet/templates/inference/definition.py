@@ -15,8 +15,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from chain.types import AccountId
@@ -24,9 +22,9 @@ from scoring.latency import latency
 from scoring.shaping import shape
 from scoring.verify import seedlock
 from subnet.definition import Judgement, Miner, MinerOptions, Subnet
-from subnet.engines.base import Engine, Step
-from subnet.engines.llamacpp import LlamaEngine
-from subnet.engines.models import SMOLLM2_135M, get_model
+from subnet.engines.base import Engine, Params, SeedLock, Step
+from subnet.engines.choice import open_engine
+from subnet.engines.models import SMOLLM2_135M
 from subnet.errors import RequestRefused
 from subnet.protocol import Answer, Challenge, Reply, Task
 from subnet.templates.inference.prompts import write_prompt
@@ -45,8 +43,6 @@ LEAST_SCORE = 0.1
 """Remembered scores below this are paid nothing."""
 
 Token = Annotated[int, Field(ge=0, lt=VOCABULARY)]
-Ids = NDArray[np.int64]
-Logprobs = NDArray[np.float64]
 
 
 class Ask(Challenge):
@@ -72,13 +68,14 @@ class Inference(Subnet[Ask, Tokens]):
     answer = Tokens
     timeout_s: ClassVar[float] = 60.0
     model_sha256: ClassVar[str | None] = MODEL.sha256
+    seed_locked: ClassVar[bool] = True
 
     engine: Engine
 
     @asynccontextmanager
     async def judge(self) -> AsyncIterator[None]:
         """The judge's own copy of the model."""
-        async with LlamaEngine.open(get_model(MODEL.sha256), sha256=MODEL.sha256) as self.engine:
+        async with open_engine(self.engine_settings, MODEL.sha256) as self.engine:
             yield
 
     async def tasks(self, seed: bytes) -> AsyncIterator[Task[Ask]]:
@@ -102,7 +99,7 @@ class Inference(Subnet[Ask, Tokens]):
         if not seedlock.is_complete(answer.tokens, ask.max_tokens, self.engine.end_token):
             return Judgement(0.0, "incomplete", {"tokens": len(answer.tokens)})
 
-        steps = await self.engine.force(await self.engine.chat(ask.prompt), answer.tokens)
+        steps = await self.engine.score(await self.engine.chat(ask.prompt), answer.tokens)
         lock = (bytes.fromhex(ask.seed), bytes(AccountId.from_ss58(reply.hotkey)))
         margins = seedlock.margins(steps, *lock, ask.temperature)
         faithful = seedlock.score_answer(
@@ -124,6 +121,10 @@ class Inference(Subnet[Ask, Tokens]):
             },
         )
 
+    def prompt(self, challenge: Ask) -> str:
+        """The prompt: the seed beside it is another one every time."""
+        return challenge.prompt
+
     def weights(self, scores: Mapping[int, float]) -> Mapping[int, float]:
         """In proportion to the score, and nothing below `LEAST_SCORE`."""
         return shape(scores, floor=LEAST_SCORE)
@@ -137,23 +138,21 @@ class Inference(Subnet[Ask, Tokens]):
             async with open_miner(options) as cheat:
                 yield cheat
             return
-        path = options.model_file or get_model(MODEL.sha256)
-        async with LlamaEngine.open(
-            path, sha256=MODEL.sha256, allow_other_weights=options.allow_other_weights
+        async with open_engine(
+            self.engine_settings,
+            MODEL.sha256,
+            path=options.model_file,
+            allow_other_weights=options.allow_other_weights,
         ) as engine:
             yield Honest(engine, options.hotkey)
 
     async def _information(self, prompt: list[int], ask: Ask) -> float:
         """How much the seed has to say along an answer bound to nobody's hotkey, in nats."""
-        seed, nobody = bytes.fromhex(ask.seed), bytes(32)
-        steps: list[Step] = []
-
-        def pick(position: int, ids: Ids, logprobs: Logprobs) -> int:
-            token = seedlock.choose(ids, logprobs, seed, nobody, position, ask.temperature)
-            steps.append(Step(token, 0.0, ids, logprobs))
-            return token
-
-        await self.engine.sample(prompt, ask.max_tokens, pick)
+        params = _locked(ask, bytes(32), logprobs=seedlock.TOP)
+        steps = [
+            Step(token.id, token.logprob, token.top_ids, token.top_logprobs)
+            async for token in self.engine.generate(prompt, params)
+        ]
         return seedlock.seed_information(steps, ask.temperature)
 
 
@@ -166,19 +165,24 @@ class Honest:
 
     async def answer(self, challenge: Ask, caller: str) -> Tokens:
         """The prescribed tokens."""
-        seed = bytes.fromhex(challenge.seed)
-        reported: list[float] = []
-
-        def pick(position: int, ids: Ids, logprobs: Logprobs) -> int:
-            token = seedlock.choose(
-                ids, logprobs, seed, self._hotkey, position, challenge.temperature
-            )
-            reported.append(round(float(logprobs[ids == token][0]), 6))
-            return token
-
         prompt = await self._engine.chat(challenge.prompt)
         if len(prompt) > PROMPT_TOKENS:
             # No honest judge asks this; reading it would make everybody behind it late.
             raise RequestRefused(400, "prompt_too_long", f"at most {PROMPT_TOKENS} tokens are read")
-        tokens = await self._engine.sample(prompt, challenge.max_tokens, pick)
-        return Tokens(tokens=tuple(tokens), logprobs=tuple(reported))
+        tokens = [
+            token async for token in self._engine.generate(prompt, _locked(challenge, self._hotkey))
+        ]
+        return Tokens(
+            tokens=tuple(token.id for token in tokens),
+            logprobs=tuple(round(token.logprob, 6) for token in tokens),
+        )
+
+
+def _locked(ask: Ask, hotkey: bytes, logprobs: int = 0) -> Params:
+    """How `hotkey` has to answer."""
+    return Params(
+        ask.max_tokens,
+        temperature=ask.temperature,
+        logprobs=logprobs,
+        lock=SeedLock(bytes.fromhex(ask.seed), hotkey),
+    )
