@@ -587,13 +587,15 @@ def table(caught: dict[str, dict[str, list[float]]], cheats: Sequence[str]) -> s
 
 def plot(caught: dict[str, dict[str, list[float]]], cheats: Sequence[str]) -> str:
     """Return the same as an SVG: a row a cheat, a block a verifier, darker is caught more often."""
-    cell, left, top = 34, 170, 56
-    block = cell * len(COUNTS) + 14
+    cell, left, top = 40, 170, 56
+    block = cell * len(COUNTS) + 18
     width, height = left + block * len(caught), top + 24 * len(cheats) + 8
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'font-family="sans-serif" font-size="12">',
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
+        f'<text x="{left - 10}" y="18" text-anchor="end" fill="#555">percent caught</text>',
+        f'<text x="{left - 10}" y="42" text-anchor="end" fill="#555">after so many answers</text>',
     ]
     for column, (verifier, found) in enumerate(caught.items()):
         x = left + column * block

@@ -149,7 +149,14 @@ def loads(text: str) -> Calibration:
         )
     except BadFloor:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise BadFloor(f"no floor: {type(error).__name__}: {error}") from error
 
 

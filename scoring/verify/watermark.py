@@ -39,7 +39,7 @@ CONTEXT = 1
 """Tokens before it that decide which are green. More of them are harder to learn, and a text that
 is changed a little loses more of its mark."""
 
-MOST_TOKENS = 1 << 20
+MOST_TOKENS = 1 << 16
 """Longer texts are not looked at."""
 
 LEAST_SCORED = 16

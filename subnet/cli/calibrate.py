@@ -54,7 +54,8 @@ def calibrate(
         typer.Option(envvar="SUBNET_ENGINE_KEY", help="Of a server; better in the environment."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Where to write the floor; else floor-MINER-JUDGE.json.")
+        Path | None,
+        typer.Option(dir_okay=False, help="Where to write the floor; else floor-MINER-JUDGE.json."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -176,7 +177,10 @@ def _prompts(path: Path | None, count: int) -> list[str]:
 
         source = random.Random(SEED)
         return [write_prompt(source) for _ in range(count)]
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"{path} is no text: {error}", param_hint="--prompts") from None
     if len(lines) < count:
         raise typer.BadParameter(
             f"{path} has {len(lines)} prompts for {count} answers", param_hint="--prompts"

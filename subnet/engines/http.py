@@ -104,7 +104,7 @@ class ModelServer:
             async with asyncio.timeout_at(deadline):
                 response = await stack.enter_async_context(self._send("POST", path, body))
             if response.content_type != "text/event-stream":
-                raise EngineAway(f"asked for a stream, it sent {response.content_type}")
+                raise EngineAway(f"asked for a stream, it sent {self.quote(response.content_type)}")
             while not response.content.at_eof():
                 async with asyncio.timeout_at(deadline):
                     chunk = await response.content.readany()

@@ -152,8 +152,8 @@ class LlamaEngine:
             await making
         finally:
             making.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await making
+            # Whoever closes the stream no longer cares how it would have ended.
+            await asyncio.gather(making, return_exceptions=True)
 
     async def _make(
         self, prompt_ids: Sequence[int], params: Params, made: asyncio.Queue[Token | None]
@@ -279,6 +279,9 @@ class LlamaEngine:
 
 
 def _as_step(token: int, logprob: float, likeliest: list[dict[str, Any]]) -> Step:
+    # JSON has no word for what is no number: llama.cpp writes null.
+    if logprob is None or any(entry["logprob"] is None for entry in likeliest):
+        raise EngineAway("the model computed no numbers")
     return Step(
         token=token,
         logprob=logprob,

@@ -45,6 +45,12 @@ _KEEP_CHECKING = 16
 _ROUNDING = 1e-3
 """Nats: of a log-probability that was a float32, and of a margin made from two of them."""
 
+_MOST_CUTS = 256
+"""Requests that reading one text may take; a text of nothing but control tokens takes many."""
+
+_SPARE_EVENTS = 16
+"""Of a stream, that bring no token: every event has the timeout anew, so they must have an end."""
+
 _PROBE_TOKENS = 8
 _HELD = 8  # tokens of bytes; no character has more
 _PLACES = ("\N{OBJECT REPLACEMENT CHARACTER}", "A")  # no token begins or ends both
@@ -80,7 +86,7 @@ async def connect(
     """
     async with ModelServer.connect(url, key=api_key, timeout_s=timeout_s) as server:
         listed = await server.get("v1/models")
-        name, card = _choose_model(listed, model)
+        name, card = _choose_model(listed, model, server.quote)
         if card.get("owned_by") == "llamacpp":
             yield await LlamaServerEngine.learn(server, sha256, slots, waiting_limit)
         else:
@@ -144,7 +150,8 @@ class OpenAIEngine:
     async def health(self) -> None:
         """Return if the server is well and still has the model; raise an EngineError if not."""
         await self._server.health()
-        _choose_model(await self._server.get("v1/models"), self._model)
+        listed = await self._server.get("v1/models")
+        _choose_model(listed, self._model, self._server.quote)
 
     async def tokenize(self, text: str) -> list[int]:
         """Return the token ids of plain `text`; control tokens spelled in it stay text.
@@ -154,7 +161,11 @@ class OpenAIEngine:
         """
         ids: list[int] = []
         parts = [text] if text else []
+        asked = 0
         while parts:
+            asked += 1
+            if asked > _MOST_CUTS:
+                raise EngineRefused("the text spells too many control tokens")
             part = parts.pop()
             found, pieces = await self._read_text(part)
             spelled = {piece for piece in pieces if _CONTROL.fullmatch(piece) and piece in part}
@@ -199,8 +210,8 @@ class OpenAIEngine:
             await making
         finally:
             making.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await making
+            # Whoever closes the stream no longer cares how it would have ended.
+            await asyncio.gather(making, return_exceptions=True)
 
     async def sample(self, prompt_ids: Sequence[int], length: int, pick: Pick) -> list[int]:
         """Return up to `length` tokens, each picked by `pick`; one request a token."""
@@ -297,7 +308,7 @@ class OpenAIEngine:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        sent = 0
+        sent = heard = 0
         finished = done = False
         events = self._server.stream("v1/completions", body)
         async with contextlib.aclosing(events):
@@ -305,6 +316,9 @@ class OpenAIEngine:
                 if event == "[DONE]":
                     done = True
                     break
+                heard += 1
+                if heard > 2 * params.max_tokens + _SPARE_EVENTS:
+                    raise EngineAway(f"it sent {heard} events and {sent} tokens of an answer")
                 chunk = parse(event)
                 self._raise_error(chunk)
                 if not _get(chunk, "choices", list):
@@ -481,7 +495,8 @@ class OpenAIEngine:
             raise EngineAway("asked for one answer, it sent another number of them")
         model = _get(answer, "model", str)
         if model != self._model:
-            raise EngineAway(f"asked for {self._model}, {self._server.quote(model)} answered")
+            wanted, came = self._server.quote(self._model), self._server.quote(model)
+            raise EngineAway(f"asked for {wanted}, {came} answered")
         return choices[0]
 
     def _check(self, prompt_ids: Sequence[int], answer_ids: Sequence[int], length: int) -> None:
@@ -552,9 +567,18 @@ class LlamaServerEngine(LlamaEngine):
                 step = _step(token, entries, min(count, self._vocabulary))
                 if step.logprob != seen["logprob"]:
                     raise EngineAway(f"it reported two log-probabilities of token {token}")
+                likeliest = [value for _, value in entries[: len(ids)]]
+                if len(ids) > count or likeliest != sorted(likeliest, reverse=True):
+                    raise EngineAway("its likeliest tokens are too many, or not in order")
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise EngineAway("its log-probabilities make no sense") from error
         return seen
+
+    async def detokenize(self, token_ids: Sequence[int]) -> str:
+        """Return the text of `token_ids`, control tokens spelled out."""
+        check_tokens(token_ids, self._vocabulary)
+        reply = await self._server.post("/detokenize", {"tokens": list(token_ids)})
+        return str(_get(reply, "content", str))
 
     async def _tokenize(self, text: str, *, control: bool) -> list[int]:
         request = {"content": text, "parse_special": control, "add_special": False}
@@ -599,7 +623,9 @@ class _NotLocked(Unsupported):
     """A token came that the seed did not prescribe."""
 
 
-def _choose_model(listed: object, wanted: str | None) -> tuple[str, dict[str, Any]]:
+def _choose_model(
+    listed: object, wanted: str | None, quote: Callable[[str], str]
+) -> tuple[str, dict[str, Any]]:
     """Return the name and the card of the wanted model; EngineRefused if it is not served."""
     cards = [card for card in _get(listed, "data", list) if isinstance(card, dict)]
     named = {name: card for card in cards if isinstance(name := card.get("id"), str)}
@@ -607,7 +633,7 @@ def _choose_model(listed: object, wanted: str | None) -> tuple[str, dict[str, An
         return next(iter(named.items()))
     if wanted in named:
         return wanted, named[wanted]
-    names = ", ".join(sorted(named)[:8])
+    names = quote(", ".join(sorted(named)[:8]))
     if wanted is None:
         raise EngineRefused(f"the server has several models ({names}): name one")
     raise EngineRefused(f"the server has no model {wanted}; it has {names or 'none'}")

@@ -41,6 +41,7 @@ def test_two_equal_engines_have_a_floor_without_margins(tmp_path: Path) -> None:
     assert "2 of 2" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_a_server_at_a_url_is_called_what_its_operator_calls_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -93,6 +94,8 @@ def test_torch_in_two_precisions_gives_activations_too(tmp_path: Path) -> None:
 def test_what_is_wrong_has_its_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = tmp_path / "prompts.txt"
     few.write_text("one\n\ntwo\n")
+    binary = tmp_path / "prompts.bin"
+    binary.write_bytes(b"\xff\xfe\n" * 9)
     for options in (
         ["--miner", "vllm"],
         ["--judge", "torch:int4"],
@@ -100,7 +103,9 @@ def test_what_is_wrong_has_its_exit_code(tmp_path: Path, monkeypatch: pytest.Mon
         ["--judge", "vllm:bfloat16@ftp://127.0.0.1"],
         ["--miner", "llamacpp:float32"],
         ["--prompts", str(few), "--answers", "3"],
+        ["--prompts", str(binary), "--answers", "2"],
         ["--answers", "1"],
+        ["--out", str(tmp_path)],
         ["--out", str(tmp_path / "no folder" / "floor.json")],
     ):
         assert calibrate(*options, code=exits.USAGE).stdout == ""

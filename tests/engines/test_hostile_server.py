@@ -246,6 +246,8 @@ HUGE = GOOD.replace(str(float(LOGPROBS[7])).encode(), b"-1e999")
         ([event("{" * 100_000)], "no JSON"),
         ([event([])], "has no choices"),
         ([event({"model": "m", "choices": [completion(1, 2)] * 2})], "another number"),
+        ([GOOD] + [event(whole(completion(0, 0)))] * 30, "23 events and 1 tokens"),
+        ([event({"choices": [], "usage": {"completion_tokens": 0}})] * 30, "events and 0 tokens"),
         ([event({"model": "another", "choices": [completion(1, 2)]})], "another answered"),
         ([GOOD] * 3 + [LAST, event({"choices": [], "usage": {"completion_tokens": 9}})], "counted"),
         ([GOOD, event({"error": {"message": f"no {KEY}", "code": 500}})], r"broke off.*no \*\*\*"),
@@ -263,6 +265,16 @@ async def test_a_stream_that_makes_no_sense_is_an_error(
         assert KEY not in str(caught.value)
         server.acts["/v1/completions"] = complete
         assert await said(engine) == [7, 7, 7]
+
+
+async def test_who_closes_a_stream_is_not_told_how_it_would_have_ended(server: Server) -> None:
+    async with engine_of(server) as engine:
+        server.acts["/v1/completions"] = plays(STREAM, GOOD)
+        stream = engine.generate([5, 6], Params(3, logprobs=2, seed=1))
+        async with contextlib.aclosing(stream), asyncio.timeout(60):
+            assert (await anext(stream)).id == 7
+            while engine._inside:  # until the server has hung up
+                await asyncio.sleep(0.01)
 
 
 async def test_what_follows_the_end_token_is_an_error(server: Server) -> None:
@@ -326,6 +338,22 @@ async def test_a_score_that_makes_no_sense_is_an_error(server: Server) -> None:
             server.acts["/v1/completions"] = scoring(records)
             with pytest.raises(EngineAway, match=problem):
                 await engine.score([4], [5, 6])
+
+
+async def test_a_text_that_takes_a_request_a_word_is_refused(server: Server) -> None:
+    """A server that reads `<e>` as a control token makes us cut the text at every one."""
+
+    async def spell(body: Body, writer: Writer) -> None:
+        pieces = ["<e>" for _ in range(body["prompt"].count("<e>"))] or ["x"]
+        writer.write(reply({"tokens": [1] * len(pieces), "token_strs": pieces}))
+
+    async with engine_of(server) as engine:
+        server.acts["/tokenize"] = spell
+        assert await engine.tokenize("<e>" * 9) == [1] * 10
+        before = len(server.heard)
+        with pytest.raises(EngineRefused, match="too many control tokens"):
+            await engine.tokenize("<e>" * 5000)
+        assert len(server.heard) - before < 300
 
 
 async def test_a_gigabyte_is_not_read(server: Server) -> None:
@@ -406,6 +434,7 @@ async def test_who_reads_slowly_is_not_timed(server: Server) -> None:
     [
         ("/v1/models", plays(reply({"data": []})), "several models|no model"),
         ("/v1/models", plays(reply({"data": [{"id": "m"}, {"id": "n"}]})), "several models"),
+        ("/v1/models", plays(reply({"data": [{"id": "m\nOK"}, {"id": "n" * 5000}]})), "m OK, nnn"),
         ("/v1/models", plays(reply([])), "no data"),
         ("/v1/models", plays(reply({"data": [{"id": "m"}]})), "how long its context"),
         ("/v1/models", plays(reply({"data": [{"id": "m", "owned_by": "llamacpp"}]})), "no id|no"),
@@ -419,15 +448,19 @@ async def test_a_server_that_cannot_serve_us_is_refused_at_once(
 ) -> None:
     server.acts["/props"] = plays(reply({}))
     server.acts[path] = act
-    with pytest.raises((EngineRefused, EngineAway), match=problem):
+    with pytest.raises((EngineRefused, EngineAway), match=problem) as caught:
         async with engine_of(server):
             pass
+    assert len(str(caught.value)) < 600
+
+
+def likeliest(count: int) -> list[Body]:
+    return [{"id": token, "logprob": float(LOGPROBS[token])} for token in range(count)]
 
 
 def probabilities(**changes: object) -> Body:
     """Return llama.cpp's record of one token, with something wrong about it."""
-    likeliest = [{"id": token, "logprob": float(LOGPROBS[token])} for token in range(TOP)]
-    return {"id": 7, "logprob": float(LOGPROBS[7]), "top_logprobs": likeliest} | changes
+    return {"id": 7, "logprob": float(LOGPROBS[7]), "top_logprobs": likeliest(TOP)} | changes
 
 
 @pytest.mark.parametrize(
@@ -441,6 +474,9 @@ def probabilities(**changes: object) -> Body:
         (probabilities(top_logprobs=[{"id": 7.5, "logprob": -1.0}]), "token id that is none"),
         (probabilities(top_logprobs=[{"id": 7}]), "make no sense"),
         (probabilities(top_logprobs=None), "make no sense"),
+        (probabilities(top_logprobs=probabilities()["top_logprobs"][::-1]), "not in order"),
+        (probabilities(top_logprobs=likeliest(TOP + 1)), "too many"),
+        (probabilities(top_logprobs=[{"id": 7, "logprob": None}]), "make no sense"),
         ({}, "make no sense"),
     ],
 )
@@ -457,8 +493,11 @@ async def test_a_llama_server_that_makes_no_sense_is_an_error(
         ("/completion", {"completion_probabilities": [record]}),
     ]:
         server.acts[path] = plays(reply(said_there))
+    server.acts["/detokenize"] = plays(reply({"text": "x"}))
     async with connect(server.url, sha256="0" * 64) as engine:
         assert engine.end_token == 1
+        with pytest.raises(EngineAway, match="no content"):
+            await engine.detokenize([5])
         if problem is None:
             (step,) = await engine.score([5], [7])
             assert step.logprob == LOGPROBS[7] and step.top_ids.shape == (TOP,)

@@ -9,10 +9,11 @@ from benchmarks.seedlock import KINDS, Bench, measure
 pytestmark = pytest.mark.model
 
 
+@pytest.mark.slow
 async def test_honest_answers_score_one_and_cheats_nothing() -> None:
     kinds = ["honest", "downgraded", "counting", "recorded_sibling", "relayed", "end_at_once"]
     async with Bench.open() as bench:
-        judged = await measure(bench, 4, 5, kinds)
+        judged = await measure(bench, 2, 5, kinds)
     assert all(row.score == 1.0 for row in judged.pop("honest"))
     for kind, rows in judged.items():
         assert max(row.score for row in rows) < 0.1, kind

@@ -98,6 +98,7 @@ def changed(**values: Any) -> str:
         changed(model="SmolLM2"),
         changed(answers=0),
         changed(length="many"),
+        changed(length=math.inf),
         changed(temperature=0),
         changed(measures=[]),
         changed(measures={"a.b": []}),
