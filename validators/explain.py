@@ -106,6 +106,9 @@ class Explanation(Answer):
 _KEPT = ("task", "uid", "failure", "score", "reason", "detail", "total_s", "queued_s", "facts")
 
 
+_OF_EVERYBODY = ("scores", "withheld", "memory", "moved", "coldkeys")
+
+
 class Unknown(LookupError):
     """This hotkey was not asked in any round at hand, or not in that one."""
 
@@ -113,7 +116,8 @@ class Unknown(LookupError):
 class Recent:
     """The last rounds, as far as explanations need them; bounded however long they are noted.
 
-    With `only`, of that hotkey alone. `burn` is the setting that the validator runs with.
+    With `only`, of that hotkey alone, and what concerns all the others of the newest rounds only:
+    that would be most of a long journal. `burn` is the setting that the validator runs with.
     """
 
     def __init__(
@@ -123,6 +127,7 @@ class Recent:
         self._only = only
         self._burn = burn
         self._rounds: OrderedDict[int, dict[str, Any]] = OrderedDict()
+        self._weighed: dict[str, Any] | None = None
 
     def note(self, line: Mapping[str, Any]) -> None:
         """Take in one line of the journal."""
@@ -136,9 +141,25 @@ class Recent:
             if self._only in (None, hotkey):
                 replies.setdefault(hotkey, []).append({key: reply[key] for key in _KEPT})
         kept = {key: value for key, value in line.items() if key not in ("tasks", "replies")}
-        self._rounds[number] = {**kept, "replies": replies}
+        kept["replies"] = replies
+        if self._only is not None:
+            if not replies:
+                return
+            self._strip_older(kept)
+        self._rounds[number] = kept
         while len(self._rounds) > self._most:
             self._rounds.popitem(last=False)
+
+    def _strip_older(self, newer: dict[str, Any]) -> None:
+        """Let go of what `explain` takes from the newest round, or the newest that set weights."""
+        if self._rounds:
+            newest = self._rounds[next(reversed(self._rounds))]
+            for name in _OF_EVERYBODY:
+                newest.pop(name, None)
+        if newer["weights"]["set"]:
+            if self._weighed is not None:
+                self._weighed["weights"] = {"set": False}
+            self._weighed = newer
 
     def knows(self, hotkey: str) -> bool:
         """Whether this hotkey (ss58) was asked in a round at hand."""

@@ -335,7 +335,7 @@ def _lines(path: Path, file: Iterable[bytes]) -> Iterator[dict[str, Any]]:
         try:
             line = json.loads(raw)
             schema = line["schema"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise StateError(path, f"line {number} is damaged: {error!r}") from error
         if schema > SCHEMA:
             raise StateError(path, f"line {number} has schema {schema}, not {SCHEMA}")

@@ -37,9 +37,7 @@ from validators.record import record
 from validators.recovery import finish_held
 from validators.rows import RETRY_S, set_weights_at_last
 from validators.sampler import sample
-from validators.weights import (
-    WeightsReport,
-)
+from validators.weights import WeightsReport
 
 log = logging.getLogger(__name__)
 

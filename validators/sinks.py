@@ -152,7 +152,9 @@ class _Hand:
                 tell(partial(done.set_result, found))
 
         self._work.put(act)
-        return await asyncio.wait_for(done, most_s)
+        # Not wait_for: in Python 3.11 it forgets that it was cancelled if `work` is done just then.
+        async with asyncio.timeout(most_s):
+            return await done
 
     def _run(self) -> None:
         while True:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from validators.weights import NOT_LANDED
+
 DAY_S = 86_400.0
 
 
@@ -72,9 +74,11 @@ def read_status(lines: Iterable[Mapping[str, Any]]) -> Status:
         if kind == "round":
             rounds, last = rounds + 1, line
             weights = line["weights"]
-            if weights["read_back"] is not None and weights["set"]:
+            if weights["set"] and _has_landed(weights):
                 landed = _landed(line, int(weights["block"]))
                 problem = None
+            elif weights["set"] and weights["read_back"] is not None:
+                problem = f"the chain holds another row than round {line['round']} set"
             elif weights["problem"] and weights.get("code") != "later":
                 problem = str(weights["problem"])
         elif kind == "reveal":
@@ -108,6 +112,13 @@ def read_status(lines: Iterable[Mapping[str, Any]]) -> Status:
         rao_per_day=spent / span_s * DAY_S if span_s > 0 else None,
         differences=() if now is None else tuple(now["differences"]),
     )
+
+
+def _has_landed(weights: Mapping[str, Any]) -> bool:
+    """As `WeightsReport.landed`, of what was written down of one."""
+    causes = {difference["cause"] for difference in weights.get("differences", ())}
+    explained = bool(causes) and not causes & {cause.value for cause in NOT_LANDED}
+    return bool(weights["read_back"]) or (weights["read_back"] is False and explained)
 
 
 def _landed(line: Mapping[str, Any], block: int) -> Landed:

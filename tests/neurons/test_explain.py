@@ -71,6 +71,19 @@ async def test_what_a_miner_gets_to_know(tmp_path: Path) -> None:
             at_hand.explain(hotkey, round)
 
 
+async def test_a_long_journal_is_not_kept_for_one_hotkey(tmp_path: Path) -> None:
+    whole = await recent(tmp_path, 3)
+    only = Recent(rounds=2**31, only=MINER.ss58_address, burn=0.5)
+    for line in journal.read(tmp_path / "journal.jsonl"):
+        only.note(line)
+    assert only.explain(MINER.ss58_address) == whole.explain(MINER.ss58_address)
+    # What is written of everybody is of the newest round: 256 miners fill a journal with it.
+    kept = json.dumps(list(only._rounds.values()))
+    assert kept.count("5Silent") == kept.count("65535") == 1
+    with pytest.raises(Unknown):
+        only.explain("5Silent")
+
+
 async def test_memory_folding_and_burning_are_named(tmp_path: Path) -> None:
     at_hand = Recent(burn=0.5)
     hotkey = MINER.ss58_address

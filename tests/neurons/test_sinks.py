@@ -19,7 +19,7 @@ import pytest
 from aiohttp import web
 
 from subnet.errors import MissingExtra
-from validators.sinks import QUEUE, OtelSink, Sinks, WandbSink, open_sinks
+from validators.sinks import QUEUE, OtelSink, Sinks, WandbSink, _Hand, open_sinks
 
 LINE: dict[str, Any] = {
     "round": 1,
@@ -128,12 +128,25 @@ async def test_nobody_waits_for_a_sink_and_its_queue_is_bounded(
     assert stuck.lines == [] and sinks.dropped == {"stuck": 1, "memory": 1}
     for number in range(10):
         sinks.write({**LINE, "round": 1000 + number})
-    assert sinks.dropped["stuck"] > 1
-    stuck.go.set()
+    dropped = sinks.dropped["stuck"]
+    stuck.go.set()  # before any assertion: nothing is left hanging when one fails
     await sinks.close()
+    assert dropped > 1
     assert stuck.lines[-1]["round"] == sound.lines[-1]["round"] == 1009
     assert len(stuck.lines) <= QUEUE + 1
     assert caplog.text.count("sink stuck is too slow") == 1
+
+
+async def test_cancelled_just_when_a_line_is_written_is_cancelled() -> None:
+    """Or the task of that sink lives on, and the process with it, until a supervisor kills it."""
+    hand, over = _Hand(), threading.Event()
+    task = asyncio.create_task(hand.do(lambda: None, 60.0))
+    await asyncio.sleep(0)
+    hand._work.put(over.set)
+    assert over.wait(60.0)  # the loop stands still: what was done is told, and not heard yet
+    asyncio.get_running_loop().call_soon(task.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 @asynccontextmanager

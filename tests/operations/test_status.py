@@ -68,6 +68,12 @@ def test_which_weights_landed_last_and_why_none_since() -> None:
     assert status.landed is not None
     assert (status.landed.round, status.landed.block) == (1, 21)
     assert (status.rounds, status.last_round, status.problem) == (3, 3, "refused: no")
+    other = {"set": True, "read_back": False, "block": 41}
+    clipped = read_status([*lines, a_round(4, **other, differences=[{"cause": "clipped"}])])
+    assert clipped.landed is not None and clipped.landed.block == 41
+    gone = read_status([*lines, a_round(4, **other, differences=[{"cause": "superseded"}])])
+    assert gone.landed == status.landed
+    assert gone.problem == "the chain holds another row than round 4 set"
     hidden = a_round(4, set=True, block=40)
     reveal = {"kind": "reveal", "round": 4, "epoch": 4, "block": 61, "time": 9.0}
     assert read_status([*lines, hidden]).landed == status.landed  # not shown yet

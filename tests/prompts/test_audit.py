@@ -19,7 +19,7 @@ from chain.runtime.pallets.subtensor.records import StorageIndex
 from chain.types import NetUid
 from subnet.cli import exits
 from tests.prompts.town import ALICE, HOTKEY, MINERS, TEMPO, Each, Grouped, Sums, Town, town
-from validators.audit import Flaw, audit
+from validators.audit import Flaw, _needed, audit
 from validators.loop import run_round
 from validators.prompts.leaf import Leaf, Statement, group_of
 from validators.prompts.posting import fix_questions
@@ -221,6 +221,24 @@ async def test_what_is_left_out_or_told_twice_is_never_honest(
         assert Flaw.MALFORMED in {flaw for flaw, _ in await flaws(place, epoch, lines)}
 
 
+def test_of_other_epochs_only_what_is_remembered_is_kept() -> None:
+    """A journal of two GB is mostly answers."""
+    reply = {
+        "task": "t", "hotkey": "5M", "score": 1.0, "detail": "d" * 999, "facts": {"f": "f" * 999},
+        "answer": {"text": "a" * 99_999},
+    }  # fmt: skip
+    line = {
+        "kind": "round", "round": 1, "epoch": 1, "block": 2, "scores": {"5M": 1.0},
+        "tasks": [{"id": "t", "challenge": {"text": "c" * 99_999}}], "replies": [reply],
+    }  # fmt: skip
+    leaves = {"kind": "leaves", "epoch": 1, "leaves": ["l" * 99_999]}
+    later = {**line, "epoch": 3}
+    reveal = {"kind": "reveal", "round": 1}
+    (kept, *others) = _needed([line, leaves, {**line, "epoch": 2}, later, reveal], 2)
+    assert others == [{**line, "epoch": 2}, reveal]
+    assert len(json.dumps(kept)) < 300
+
+
 async def test_a_reference_of_ones_own_makes_nobody_honest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -416,7 +434,7 @@ async def test_two_instances_of_one_validator_do_not_hide_each_others_roots(
         # What the other one asked is in the other one's journal.
         assert (found.verdict, found.differences) == ("incomplete", [])
         (text,) = found.unchecked
-        assert text.startswith("no round here is under root ")
+        assert text.startswith("nothing here is under root ")
 
 
 @pytest.mark.slow
