@@ -15,7 +15,7 @@ test: lint $(MODEL)
 	$(BIN)/pytest -n 2 -m "not slow"
 
 test-slow: $(MODEL)
-	$(BIN)/pytest -m slow -o timeout=1500
+	$(BIN)/pytest -n 2 --dist loadfile -m slow -o timeout=1500
 
 test-wheel: .venv/.installed
 	PYTHON=$(PYTHON) .ci/wheel

