@@ -24,7 +24,7 @@ async def webhook(*statuses: int) -> AsyncIterator[tuple[str, list[dict[str, Any
         got.append(json.loads(await request.read()))
         return web.Response(status=statuses[min(len(got), len(statuses)) - 1])
 
-    runner = web.ServerRunner(web.Server(take))
+    runner = web.ServerRunner(web.Server(take, access_log=None))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
