@@ -100,8 +100,14 @@ def vllm_python() -> str:
 
 
 @contextlib.contextmanager
-def vllm_server_of(model: Path, name: str, folder: Path, *flags: str) -> Iterator[str]:
-    """Run vLLM's server on the CPU, in float32; yield its address. Its key is `KEY`."""
+def vllm_server_of(
+    model: Path, name: str, folder: Path, *flags: str, with_us: bool = True
+) -> Iterator[str]:
+    """Run vLLM's server on the CPU, in float32; yield its address. Its key is `KEY`.
+
+    Unless `with_us` it cannot import this framework: where that is installed, vLLM finds the seed
+    lock by itself, as an entry point.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -116,7 +122,7 @@ def vllm_server_of(model: Path, name: str, folder: Path, *flags: str) -> Iterato
         "OMP_NUM_THREADS": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT) if with_us else "",
     }
     log = folder / "vllm.log"
     with log.open("wb") as said:

@@ -242,7 +242,8 @@ async def test_a_vllm_without_the_seed_lock_says_so(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the tiny model is written with torch")
     from tests.engines.tiny import tiny_model
 
-    with vllm_server_of(tiny_model()[0], "tiny", tmp_path, "--max-logprobs", "64") as url:
+    flags = ("--max-logprobs", "64")
+    with vllm_server_of(tiny_model()[0], "tiny", tmp_path, *flags, with_us=False) as url:
         async with connect(url, sha256=SHA256, api_key=KEY) as engine:
             assert not engine.locks
             prompt = await engine.tokenize("The river")
