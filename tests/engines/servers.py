@@ -132,6 +132,7 @@ def vllm_server_of(
             stdout=said,
             stderr=subprocess.STDOUT,
             env={**os.environ, **environment},
+            cwd=folder,  # Python looks for modules there
             start_new_session=True,  # it has children of its own, which end with the group
         )
     try:
