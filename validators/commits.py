@@ -7,12 +7,10 @@ has been done, is asked of the chain each time; only what the chain cannot know 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import enum
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +22,7 @@ from chain.client.metagraph import Metagraph
 from chain.client.subnet import Schedule
 from chain.errors import ChainRefused
 from subnet.errors import StateError
+from validators.private import write_private
 from validators.proof import Cause, Difference, explain
 
 log = logging.getLogger(__name__)
@@ -173,24 +172,8 @@ class Commits:
 
     def _replace(self, pending: dict[str, Pending]) -> None:
         commits = [dataclasses.asdict(commit) for commit in pending.values()]
-        new = self.path.with_name(self.path.name + ".new")
-        try:
-            # The salts in it are secret until they are revealed.
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "w") as file:
-                json.dump({"schema": SCHEMA, "commits": commits}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                new.unlink(missing_ok=True)
-            raise StateError.of(self.path, error) from error
+        # The salts in it are secret until they are revealed.
+        write_private(self.path, json.dumps({"schema": SCHEMA, "commits": commits}).encode())
         self._pending = pending
 
 
