@@ -38,6 +38,7 @@ Commands:
   devnet       Run a development chain.
   doctor       Say what would keep a miner or validator from working.
   explain      Say why a miner got what it got.
+  manifest     Say what a subnet pays for, and who gets the pay.
   miner        Run one miner.
   model        Fetch and find the model file.
   replay       Judge recorded rounds by other code: who gains or loses.
