@@ -42,6 +42,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What one pass over an answer of n tokens tells of it."""
+
+    steps: list[Step]
+    activations: NDArray[np.float32]
+    """(n, d): see `Engine.activations`; empty if they were not asked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Token:
     """One token of an answer as it is generated."""
 
@@ -150,4 +159,10 @@ class Engine(Protocol):
         After the final norm, rounded to bfloat16 and kept as float32: what the output matrix is
         multiplied with to give the `score` of that token. Raises Unsupported where the engine has
         no way to it.
+        """
+
+    async def read(self, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> Reading:
+        """Return the `score` and the `activations` of an answer for the price of one of them.
+
+        Raises Unsupported where the engine gives no activations.
         """

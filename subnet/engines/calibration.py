@@ -74,7 +74,7 @@ async def _measure(miner: Engine, judge: Engine, plan: Plan, at: int) -> dict[st
     prompt = await judge.chat(text)
     if await miner.chat(text) != prompt:
         raise EngineRefused(f"the two engines read prompt {at} as different tokens")
-    lock = SeedLock(_drawn(plan, at, "seed"), _drawn(plan, at, "hotkey"))
+    lock = SeedLock(drawn(plan, at, "seed"), drawn(plan, at, "hotkey"))
     params = Params(max_tokens=plan.length, temperature=plan.temperature, lock=lock)
     async with contextlib.aclosing(miner.generate(prompt, params)) as stream:
         answer = [token async for token in stream]
@@ -93,5 +93,6 @@ async def _measure(miner: Engine, judge: Engine, plan: Plan, at: int) -> dict[st
     return found
 
 
-def _drawn(plan: Plan, at: int, what: str) -> bytes:
+def drawn(plan: Plan, at: int, what: str) -> bytes:
+    """Return the 32 bytes of a plan's prompt `at` that are its "seed", or its "hotkey"."""
     return hashlib.sha256(f"{plan.seed}/{at}/{what}".encode()).digest()

@@ -10,6 +10,10 @@ from subnet.engines.base import Engine
 from subnet.engines.models import get_model
 from subnet.errors import InvalidSetting
 
+SLOTS = 32
+LLAMA_SLOTS = 4
+"""On a CPU more at once are no faster, and each takes the memory of a whole context."""
+
 
 def open_engine(
     table: EngineTable,
@@ -35,7 +39,7 @@ def open_engine(
             sha256=sha256,
             model=table.served_model,
             api_key=key,
-            slots=table.slots,
+            slots=table.slots or SLOTS,
             waiting_limit=table.waiting_limit,
         )
     path = path or table.model or get_model(sha256)
@@ -49,7 +53,7 @@ def open_engine(
             device=table.device,
             dtype=table.dtype,
             context=table.context,
-            slots=table.slots,
+            slots=table.slots or SLOTS,
             waiting_limit=table.waiting_limit,
             threads=table.threads,
         )
@@ -60,5 +64,27 @@ def open_engine(
         sha256=sha256,
         allow_other_weights=allow_other_weights,
         context=table.context,
+        slots=table.slots or LLAMA_SLOTS,
         waiting_limit=table.waiting_limit,
     )
+
+
+def computes(table: EngineTable) -> tuple[str, str, str] | None:
+    """Return (engine, precision, device) as floors name them; None of a server, which one is told.
+
+    What a torch engine takes by itself is known where torch is installed.
+    """
+    if table.kind == "openai":
+        return None
+    if table.kind == "llamacpp":
+        return "llamacpp", "file", "cpu"
+    device, dtype = table.device, table.dtype
+    if device == "auto":
+        try:
+            import torch
+        except ImportError:
+            return None
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    return "torch", dtype, device

@@ -197,6 +197,10 @@ class ModelServer:
             yield
         except TimeoutError as error:
             raise EngineAway(f"nothing came within {self._timeout_s:g} s") from error
+        except RuntimeError:  # aiohttp's, for whoever still had something to send
+            if not self._session.closed:
+                raise
+            raise EngineAway("it was closed") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             said = self.quote(str(error)) or type(error).__name__
             # Not `from error`: what it holds of the request may carry the key.

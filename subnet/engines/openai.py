@@ -8,25 +8,26 @@ token ids are refused: texts are no evidence.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import functools
 import itertools
 import logging
-import math
 import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scoring.verify import seedlock
-from subnet.engines.base import TOP, Params, Pick, SeedLock, Step, Token
+from subnet.engines.base import TOP, Params, Pick, Reading, SeedLock, Step, Token
+from subnet.engines.checked import ROUNDING, UNKNOWN, Entries, field, step_of, token_ids
 from subnet.engines.http import ANSWER_BYTES, ModelServer, complaint, parse
-from subnet.engines.llamacpp import LlamaEngine
+from subnet.engines.llama_server import LlamaServerEngine
 from subnet.engines.locked import Lock
 from subnet.engines.sampling import GrowingText, check_request, check_tokens
+from subnet.engines.turns import Turns, made_by
 from subnet.errors import EngineAway, EngineBusy, EngineRefused, Unsupported
 
 logger = logging.getLogger(__name__)
@@ -36,14 +37,8 @@ SERVE_FLAGS = (
 )
 """What `vllm serve` needs besides its model; and no speculative decoding."""
 
-Entries: TypeAlias = "list[tuple[int, object]]"
-"""Token ids and what the server says are their log-probabilities."""
-
 _KEEP_CHECKING = 16
 """Every so many seed-locked answers one is checked: behind one URL there may be many servers."""
-
-_ROUNDING = 1e-3
-"""Nats: of a log-probability that was a float32, and of a margin made from two of them."""
 
 _MOST_CUTS = 256
 """Requests that reading one text may take; a text of nothing but control tokens takes many."""
@@ -54,7 +49,6 @@ _SPARE_EVENTS = 16
 _PROBE_TOKENS = 8
 _HELD = 8  # tokens of bytes; no character has more
 _PLACES = ("\N{OBJECT REPLACEMENT CHARACTER}", "A")  # no token begins or ends both
-_UNKNOWN = 1 << 31
 _TOKEN_BYTES = 1 << 13  # of JSON, for one token with its `TOP` likeliest
 _MOST_BYTES = 1 << 28
 _CONTROL = re.compile(r"<.*[^\W\d_].*>|\[.*[^\W\d_].*\]", re.DOTALL)
@@ -111,11 +105,9 @@ class OpenAIEngine:
         self._server = server
         self._model = model
         self._model_sha256 = sha256
-        self._turn = asyncio.Semaphore(slots)
-        self._places = slots + waiting_limit
-        self._inside = 0
+        self._turns = Turns(slots, waiting_limit)
         self._context = 0
-        self._vocabulary = _UNKNOWN
+        self._vocabulary = UNKNOWN
         self._end_token = -1
         self._before_prompt: list[int] = []
         self._after_prompt: list[int] = []
@@ -180,10 +172,10 @@ class OpenAIEngine:
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         """Return the text of `token_ids`, control tokens spelled out."""
         check_tokens(token_ids, self._vocabulary)
-        if not token_ids:
+        if len(token_ids) == 0:
             return ""
-        reply = await self._post("detokenize", {"tokens": list(token_ids)})
-        return str(_get(reply, "prompt", str))
+        reply = await self._post("detokenize", {"tokens": [*map(int, token_ids)]})
+        return str(field(reply, "prompt", str))
 
     async def chat(self, prompt: str) -> list[int]:
         """Return `prompt` as one turn of a user in the model's chat format, ready for an answer."""
@@ -201,23 +193,16 @@ class OpenAIEngine:
             return
         if params.lock is not None and not self._locks:
             raise Unsupported("openai", "seed-locked answers: its server runs no seed lock")
-        made: asyncio.Queue[Token | None] = asyncio.Queue()
-        # Apart from the reader: one who reads slowly must not keep the others waiting.
-        making = asyncio.create_task(self._make(prompt_ids, params, made))
-        try:
-            while (token := await made.get()) is not None:
+        made = made_by(functools.partial(self._make, prompt_ids, params))
+        async with contextlib.aclosing(made):
+            async for token in made:
                 yield token
-            await making
-        finally:
-            making.cancel()
-            # Whoever closes the stream no longer cares how it would have ended.
-            await asyncio.gather(making, return_exceptions=True)
 
     async def sample(self, prompt_ids: Sequence[int], length: int, pick: Pick) -> list[int]:
         """Return up to `length` tokens, each picked by `pick`; one request a token."""
         self._check(prompt_ids, (), length)
         answer: list[int] = []
-        async with self._my_turn():
+        async with self._turns.mine():
             while len(answer) < length and answer[-1:] != [self._end_token]:
                 ids, logprobs = await self._likeliest([*prompt_ids, *answer])
                 token = pick(len(answer), ids, logprobs)
@@ -230,17 +215,17 @@ class OpenAIEngine:
     async def score(self, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> list[Step]:
         """Return what the model thought of each token of `answer_ids`, read in one pass."""
         self._check(prompt_ids, answer_ids, len(answer_ids))
-        if not answer_ids:
+        if len(answer_ids) == 0:
             return []
         tokens = [*prompt_ids, *answer_ids]
         body = self._asked(tokens, Params(1, temperature=0.0)) | {"prompt_logprobs": TOP}
-        async with self._my_turn():
+        async with self._turns.mine():
             choice = await self._complete(body, len(tokens))
-        seen = _get(choice, "prompt_logprobs", list)
+        seen = field(choice, "prompt_logprobs", list)
         if len(seen) != len(tokens):
             raise EngineAway(f"it scored {len(seen)} of {len(tokens)} tokens")
         return [
-            _step(token, _scored(record))
+            step_of(token, _scored(record))
             for token, record in zip(answer_ids, seen[len(prompt_ids) :], strict=True)
         ]
 
@@ -250,22 +235,22 @@ class OpenAIEngine:
         """Raise Unsupported: a server keeps its hidden layers to itself."""
         raise Unsupported("openai", "activations")
 
+    async def read(self, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> Reading:
+        """Raise Unsupported, as `activations` does."""
+        raise Unsupported("openai", "activations")
+
     # One answer
 
     async def _make(
-        self, prompt_ids: Sequence[int], params: Params, made: asyncio.Queue[Token | None]
+        self, prompt_ids: Sequence[int], params: Params, hand_over: Callable[[Token], None]
     ) -> None:
-        """Put the tokens of an answer into `made`, and None after the last, however it came."""
         locked = params.lock is not None
         checked = locked and next(self._locked_answers) % _KEEP_CHECKING == 1
-        try:
-            async with self._my_turn():
-                answer = self._answer(prompt_ids, params, checked=checked)
-                async with contextlib.aclosing(answer):
-                    async for token in answer:
-                        made.put_nowait(token)
-        finally:
-            made.put_nowait(None)
+        async with self._turns.mine():
+            answer = self._answer(prompt_ids, params, checked=checked)
+            async with contextlib.aclosing(answer):
+                async for token in answer:
+                    hand_over(token)
 
     async def _answer(
         self, prompt_ids: Sequence[int], params: Params, *, checked: bool
@@ -287,7 +272,7 @@ class OpenAIEngine:
                     answer.append(step.token)
                 last = choice.get("finish_reason") is not None
                 ids = [step.token for step in steps]
-                gained = await text.add(ids, _get(choice, "text", str), last=last)
+                gained = await text.add(ids, field(choice, "text", str), last=last)
                 for at, step in enumerate(steps, 1):
                     yield Token(
                         step.token,
@@ -321,7 +306,7 @@ class OpenAIEngine:
                     raise EngineAway(f"it sent {heard} events and {sent} tokens of an answer")
                 chunk = parse(event)
                 self._raise_error(chunk)
-                if not _get(chunk, "choices", list):
+                if not field(chunk, "choices", list):
                     _check_usage(chunk, sent)
                     continue
                 choice = self._choice(chunk)
@@ -340,7 +325,7 @@ class OpenAIEngine:
         """
         body: dict[str, Any] = {
             "model": self._model,
-            "prompt": list(prompt_ids),
+            "prompt": [*map(int, prompt_ids)],
             "max_tokens": params.max_tokens,
             "temperature": params.temperature,
             "top_p": params.top_p,
@@ -381,7 +366,7 @@ class OpenAIEngine:
         code = error.get("code") if isinstance(error, dict) else None
         said = self._server.quote(complaint(chunk) or "it does not say what")
         if code in (429, 503):
-            raise EngineBusy(self._inside)
+            raise EngineBusy(self._turns.taken)
         if isinstance(code, int) and 400 <= code < 500:
             raise EngineRefused(f"{said} ({code})")
         raise EngineAway(f"it broke off an answer: {said}")
@@ -420,14 +405,14 @@ class OpenAIEngine:
 
     async def _count_vocabulary(self) -> int:
         """Return how many tokens there are, which vLLM only tells in an error."""
-        body = {"prompt": [0], "max_tokens": 1, "logit_bias": {str(_UNKNOWN - 1): 0}}
+        body = {"prompt": [0], "max_tokens": 1, "logit_bias": {str(UNKNOWN - 1): 0}}
         try:
             await self._post("v1/completions", body)
         except EngineRefused as error:
             found = re.search(r"[Vv]ocab(?:ulary)? size: (\d{1,9})\b", error.problem)
             if found:
                 return int(found[1])
-        return _UNKNOWN
+        return UNKNOWN
 
     async def _ensure_honest_logprobs(self) -> None:
         """Raise EngineRefused if the server reports too few, or those of what it sampled from."""
@@ -467,8 +452,8 @@ class OpenAIEngine:
         body = {"prompt": text, "add_special_tokens": False, "return_token_strs": True}
         limit = ANSWER_BYTES + 64 * len(text.encode())
         reply = await self._server.post("tokenize", {"model": self._model, **body}, limit)
-        ids = _ids(_get(reply, "tokens", list))
-        pieces = _get(reply, "token_strs", list)
+        ids = token_ids(field(reply, "tokens", list))
+        pieces = field(reply, "token_strs", list)
         if len(pieces) != len(ids) or not all(isinstance(piece, str) for piece in pieces):
             raise EngineAway("it spelled its tokens in a way that makes no sense")
         return ids, pieces
@@ -478,7 +463,7 @@ class OpenAIEngine:
         if model is not None:
             messages.append({"role": "assistant", "content": model})
         body = {"messages": messages, "add_generation_prompt": model is None}
-        return _ids(_get(await self._post("tokenize", body), "tokens", list))
+        return token_ids(field(await self._post("tokenize", body), "tokens", list))
 
     async def _complete(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
         """Return the choice that answers `body`, with log-probabilities of so many tokens."""
@@ -490,10 +475,10 @@ class OpenAIEngine:
 
     def _choice(self, answer: object) -> dict[str, Any]:
         """Return the one choice of a completion by our model."""
-        choices = _get(answer, "choices", list)
+        choices = field(answer, "choices", list)
         if len(choices) != 1 or not isinstance(choices[0], dict):
             raise EngineAway("asked for one answer, it sent another number of them")
-        model = _get(answer, "model", str)
+        model = field(answer, "model", str)
         if model != self._model:
             wanted, came = self._server.quote(self._model), self._server.quote(model)
             raise EngineAway(f"asked for {wanted}, {came} answered")
@@ -503,86 +488,6 @@ class OpenAIEngine:
         check_request(
             prompt_ids, answer_ids, length, vocabulary=self._vocabulary, context=self._context
         )
-
-    @contextlib.asynccontextmanager
-    async def _my_turn(self) -> AsyncIterator[None]:
-        if self._inside >= self._places:
-            raise EngineBusy(self._inside)
-        self._inside += 1
-        try:
-            async with self._turn:
-                yield
-        finally:
-            self._inside -= 1
-
-
-class LlamaServerEngine(LlamaEngine):
-    """llama.cpp's own server somewhere else: step by step, as its child process is.
-
-    Its stream drops the ids of tokens that are only part of a character, so it is not used. With
-    more than one slot, or other batches than `LlamaEngine` sets, it agrees with one only roughly.
-    """
-
-    locks = True
-    """The choice is ours at every step."""
-
-    @property
-    def context(self) -> int:
-        """Tokens that prompt and answer may have together."""
-        return self._context
-
-    @classmethod
-    async def learn(
-        cls, server: ModelServer, sha256: str, slots: int, waiting_limit: int
-    ) -> LlamaServerEngine:
-        """Return the engine over `server`; no more is sent at once than the server has slots."""
-        properties = await server.get("props")
-        own = properties.get("total_slots") if isinstance(properties, dict) else None
-        context = _get(_get(properties, "default_generation_settings", dict), "n_ctx", int)
-        engine = cls(
-            server,
-            sha256,
-            context=context,
-            waiting_limit=waiting_limit,
-            slots=max(1, min(slots, own if isinstance(own, int) else 1)),
-        )
-        try:
-            await engine._learn_model()
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise EngineAway("it describes itself in a way that makes no sense") from error
-        return engine
-
-    async def health(self) -> None:
-        """Return if the server is well; raise an EngineError if not."""
-        await self._server.get("health")
-
-    async def _likeliest(self, before: list[int], token: int, count: int) -> Any:
-        try:
-            seen = await super()._likeliest(before, token, count)
-            if seen is not None:
-                ids = _ids([one["id"] for one in seen["top_logprobs"]])
-                entries = [*zip(ids, (one["logprob"] for one in seen["top_logprobs"]), strict=True)]
-                if token not in ids:
-                    entries.append((token, seen["logprob"]))
-                step = _step(token, entries, min(count, self._vocabulary))
-                if step.logprob != seen["logprob"]:
-                    raise EngineAway(f"it reported two log-probabilities of token {token}")
-                likeliest = [value for _, value in entries[: len(ids)]]
-                if len(ids) > count or likeliest != sorted(likeliest, reverse=True):
-                    raise EngineAway("its likeliest tokens are too many, or not in order")
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            raise EngineAway("its log-probabilities make no sense") from error
-        return seen
-
-    async def detokenize(self, token_ids: Sequence[int]) -> str:
-        """Return the text of `token_ids`, control tokens spelled out."""
-        check_tokens(token_ids, self._vocabulary)
-        reply = await self._server.post("/detokenize", {"tokens": list(token_ids)})
-        return str(_get(reply, "content", str))
-
-    async def _tokenize(self, text: str, *, control: bool) -> list[int]:
-        request = {"content": text, "parse_special": control, "add_special": False}
-        return _ids(_get(await self._server.post("/tokenize", request), "tokens", list))
 
 
 class _Text:
@@ -627,7 +532,7 @@ def _choose_model(
     listed: object, wanted: str | None, quote: Callable[[str], str]
 ) -> tuple[str, dict[str, Any]]:
     """Return the name and the card of the wanted model; EngineRefused if it is not served."""
-    cards = [card for card in _get(listed, "data", list) if isinstance(card, dict)]
+    cards = [card for card in field(listed, "data", list) if isinstance(card, dict)]
     named = {name: card for card in cards if isinstance(name := card.get("id"), str)}
     if wanted is None and len(named) == 1:
         return next(iter(named.items()))
@@ -642,20 +547,6 @@ def _choose_model(
 # What a server said, checked
 
 
-def _get(answer: object, name: str, kind: type[Any]) -> Any:
-    value = answer.get(name) if isinstance(answer, dict) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise EngineAway(f"its answer has no {name}")
-    return value
-
-
-def _ids(values: list[object]) -> list[int]:
-    ids = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
-    if len(ids) != len(values) or any(not 0 <= token < _UNKNOWN for token in ids):
-        raise EngineAway("it sent a token id that is none")
-    return ids
-
-
 def _check_usage(chunk: dict[str, Any], sent: int) -> None:
     """Raise EngineAway if the server counted other tokens than it sent."""
     usage = chunk.get("usage")
@@ -668,16 +559,16 @@ def _steps(choice: dict[str, Any], count: int) -> list[Step]:
     """Return the tokens of a completion, or of a part of one, with their `count` likeliest."""
     if choice.get("token_ids") is None and choice.get("logprobs") is not None:
         raise EngineRefused("the server reports no token ids; it is no vLLM that we know")
-    ids = _ids(choice.get("token_ids") or [])
+    ids = token_ids(choice.get("token_ids") or [])
     if not ids:
         return []
-    seen = _get(choice, "logprobs", dict)
-    own, tops = _get(seen, "token_logprobs", list), _get(seen, "top_logprobs", list)
+    seen = field(choice, "logprobs", dict)
+    own, tops = field(seen, "token_logprobs", list), field(seen, "top_logprobs", list)
     if not len(own) == len(tops) == len(ids):
         raise EngineAway(f"it sent {len(ids)} tokens and {len(own)} log-probabilities")
     steps = []
     for token, logprob, top in zip(ids, own, tops, strict=True):
-        step = _step(token, _named(top), count)
+        step = step_of(token, _named(top), count)
         if step.logprob != logprob:
             raise EngineAway(f"it reported two log-probabilities of token {token}")
         steps.append(step)
@@ -709,31 +600,6 @@ def _scored(record: object) -> Entries:
     return entries
 
 
-def _step(token: int, entries: Entries, count: int = TOP) -> Step:
-    """Return the step of `token` from its own entry and those of the `count` likeliest.
-
-    Raises EngineAway unless they are the log-probabilities of different tokens, which together
-    are no more than certain. (vLLM writes -9999 for minus infinity.)
-    """
-    ids = np.array([one for one, _ in entries], dtype=np.int64)
-    values = np.array([_number(value) for _, value in entries], dtype=np.float64)
-    own = values[ids == token]
-    if own.size != 1 or np.unique(ids).size != ids.size or not np.isfinite(values).all():
-        raise EngineAway(f"the log-probabilities of token {token} make no sense")
-    if np.logaddexp.reduce(values) > _ROUNDING:
-        raise EngineAway("its log-probabilities are more than certain")
-    if ids.size < count:
-        raise EngineAway(f"asked for the {count} likeliest tokens, it sent {ids.size}")
-    order = np.argsort(-values, kind="stable")[:count]
-    return Step(token, float(own[0]), ids[order], values[order])
-
-
-def _number(value: object) -> float:
-    if not isinstance(value, float | int) or isinstance(value, bool):
-        return math.nan
-    return float(value) if abs(value) < 1e9 else math.nan
-
-
 def _lock_of(params: Params) -> Lock | None:
     if params.lock is None:
         return None
@@ -743,7 +609,7 @@ def _lock_of(params: Params) -> Lock | None:
 
 def _check_lock(step: Step, lock: Lock, position: int) -> None:
     keyed = (lock.seed, lock.hotkey, position, lock.temperature)
-    if seedlock.margin(step, *keyed, top_p=lock.top_p, top_k=lock.top_k) > _ROUNDING:
+    if seedlock.margin(step, *keyed, top_p=lock.top_p, top_k=lock.top_k) > ROUNDING:
         raise _NotLocked("openai", "seed-locked answers: its server did not follow the lock")
 
 

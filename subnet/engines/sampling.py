@@ -6,6 +6,7 @@ input or output here.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
@@ -94,7 +95,7 @@ def check_request(
     context: int,
 ) -> None:
     """Raise EngineRefused unless the ids are tokens, and prompt and answer fit the context."""
-    if not prompt_ids:
+    if len(prompt_ids) == 0:
         raise EngineRefused("the prompt is empty")
     check_tokens(prompt_ids, vocabulary)
     check_tokens(answer_ids, vocabulary)
@@ -106,5 +107,9 @@ def check_request(
 
 def check_tokens(token_ids: Sequence[int], vocabulary: int) -> None:
     """Raise EngineRefused unless every id is one of the model's."""
-    if any(not 0 <= token < vocabulary for token in token_ids):
+    try:
+        there = all(0 <= operator.index(token) < vocabulary for token in token_ids)
+    except TypeError:
+        there = False
+    if not there:
         raise EngineRefused(f"a token id is not in 0..{vocabulary - 1}")

@@ -1,33 +1,21 @@
-"""Continuous batching of a transformers model, on a thread of its own.
+"""A transformers model as the rows of a batch: padded passes, and one cache of keys and values.
 
-Requests join and leave the running batch between two steps. A step reads the prompts that just
-joined, at most `PREFILL` tokens of them, then gives every answer one more token. Each request has
-a row of the key-value cache; rows stay packed, so that a step works on views and copies nothing.
-This module imports torch; import it only where the `torch` extra is known to be there.
+Rows stay packed, so that a pass works on views of the cache and copies nothing. This module imports
+torch; import it only where the `torch` extra is known to be there.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from subnet.engines.base import TOP, Pick, Step
-from subnet.engines.sampling import check_tokens
-from subnet.errors import EngineAway
-
-logger = logging.getLogger(__name__)
-
-PREFILL = 256
-"""Most prompt tokens read between two steps of the answers: what a newcomer costs the others."""
+from subnet.engines.base import TOP
+from subnet.engines.batch import Chunk, Seen, common_start, likeliest_first
 
 _GROW = 64
 """Positions: the cache grows by at least so many at once."""
@@ -36,228 +24,78 @@ _SPARE = 64
 """Tokens looked at beyond the likeliest. torch takes any of those alike at the end, the seed lock
 those with the lower ids; in half precision many are alike."""
 
+_KEPT = 4
+"""Prompts whose keys and values outlive their requests: a judge reads many answers to one."""
+
+_KEPT_TOKENS = 1024
+"""A longer prompt is not kept."""
+
 Tensor: TypeAlias = Any
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Made:
-    """One token that was made."""
+class TorchModel:
+    """See `batch.Model`."""
 
-    token: int
-    top_ids: NDArray[np.int64]
-    top_logprobs: NDArray[np.float64]
-
-
-Deliver: TypeAlias = Callable[[list[tuple["Request", object]], EngineAway | None], None]
-"""Takes what a step made, on the model's thread: `Made`, the result of a forced pass, an exception
-of the caller's own, or None after the last token; and why this was the last step, if it was."""
-
-
-class Request:
-    """An answer to be made token by token, or one to be read along.
-
-    `pick` None reads `answer`: the result is a list of `Step`, or with `hidden` an array of the
-    last hidden layer.
-    """
-
-    def __init__(
-        self,
-        prompt: Sequence[int],
-        *,
-        pick: Pick | None = None,
-        length: int = 0,
-        answer: Sequence[int] = (),
-        hidden: bool = False,
-    ) -> None:
-        self.pick = pick
-        self.length = length
-        self.answer = list(answer)
-        self.hidden = hidden
-        self.cancelled = False
-        """Set from any thread; the row is free again after the step that runs."""
-        self.feed = [*prompt, *self.answer[:-1]]
-        """What is to be read before anything is chosen."""
-        self.read = 0
-        """How many positions are in the cache."""
-        self.found: list[Any] = []
-        """Of a forced pass, what is known so far."""
-        self.broken = False
-        """Whether some of that is no number."""
-
-    @property
-    def wanted(self) -> int:
-        """How many of the last positions of the feed say something about the answer."""
-        return 1 if self.pick is not None else len(self.answer)
-
-
-class Batch:
-    """The model, its cache, and the thread that works on both."""
-
-    def __init__(
-        self, model: Any, *, slots: int, end_token: int, threads: int, deliver: Deliver
-    ) -> None:
+    def __init__(self, model: Any, *, slots: int, threads: int) -> None:
         self.vocabulary: int = model.config.get_text_config().vocab_size
         self._model = model
-        self._slots = slots
-        self._end_token = end_token
         self._threads = threads
-        self._deliver = deliver
         self._cache = _Cache(slots)
-        self._wake = threading.Condition()
-        self._waiting: deque[Request] = deque()
-        self._rows: list[Request] = []
-        self._ready = 0
-        """So many rows, the first ones, are being answered; the prompts of the rest are read."""
-        self._stopping = False
-        self.working_since: float | None = None
-        """When the step that runs began, by `time.monotonic`; None while there is none."""
-        self._thread = threading.Thread(target=self._run, name="torch-engine", daemon=True)
-        self._thread.start()
 
-    def submit(self, request: Request) -> None:
-        """Let `request` join when there is a row for it."""
-        with self._wake:
-            self._waiting.append(request)
-            self._wake.notify()
-
-    def stop(self, timeout_s: float) -> None:
-        """End the thread after the step that runs; a thread that hangs is left behind."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
-        self._thread.join(timeout_s)
+    def known(self, tokens: Sequence[int]) -> int:
+        """Return how many of the first of `tokens` are in a kept prompt."""
+        return self._cache.known(tokens)[1]
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
-    def _run(self) -> None:
-        torch.set_num_threads(self._threads)
-        while self._has_work():
-            made: list[tuple[Request, object]] = []
-            self.working_since = time.monotonic()
-            try:
-                self._step(made)
-            except Exception as error:  # whatever a model or a device can raise
-                logger.exception("the model failed")
-                self._deliver(made, EngineAway(f"{type(error).__name__}: {error}"))
-                return
-            self.working_since = None
-            self._deliver(made, None)
+    def adopt(self, row: int, tokens: Sequence[int]) -> int:
+        """Copy what is known of `tokens` into an empty row."""
+        return self._cache.adopt(row, tokens)
 
-    def _has_work(self) -> bool:
-        """Wait for work; say whether there is any, or the thread is to end."""
-        with self._wake:
-            if not self._rows and not self._waiting:
-                self._cache.clear()
-            while not (self._rows or self._waiting or self._stopping):
-                self._wake.wait()
-            return not self._stopping
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def keep(self, row: int, tokens: Sequence[int]) -> None:
+        """Copy the keys and values of a prompt."""
+        self._cache.keep(row, tuple(tokens))
 
-    def _step(self, made: list[tuple[Request, object]]) -> None:
-        for row in reversed(range(len(self._rows))):
-            if self._rows[row].cancelled:
-                self._leave(row)
-        if len(self._rows) == self._ready:
-            self._admit()
-        if len(self._rows) > self._ready:
-            self._read(made)
-        if self._ready:
-            self._extend(made)
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def move(self, origin: int, target: int, length: int) -> None:
+        """Copy a row, and empty where it was."""
+        self._cache.move(origin, target, length)
 
-    def _admit(self) -> None:
-        """Give rows to the first of those who wait: several short prompts, or one long one."""
-        longest = 0
-        with self._wake:
-            while self._waiting and len(self._rows) < self._slots:
-                request = self._waiting[0]
-                joined = len(self._rows) - self._ready
-                longest = max(longest, len(request.feed))
-                if joined and longest * (joined + 1) > PREFILL:
-                    break
-                self._waiting.popleft()
-                if not request.cancelled:
-                    self._rows.append(request)
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def wipe(self, row: int, length: int, *, sound: bool) -> None:
+        """Fill what was in use of a row with zeros."""
+        self._cache.wipe(row, length)
 
-    def _read(self, made: list[tuple[Request, object]]) -> None:
-        """Read on in the prompts of the rows that are not ready."""
-        group = self._rows[self._ready :]
-        chunks = [request.feed[request.read : request.read + PREFILL] for request in group]
-        wanted = [
-            max(0, request.read + len(chunk) - len(request.feed) + request.wanted)
-            for request, chunk in zip(group, chunks, strict=True)
-        ]
-        wanted = [min(count, len(chunk)) for count, chunk in zip(wanted, chunks, strict=True)]
-        seen = self._forward(self._ready, chunks, wanted)
-        for at, (request, count) in enumerate(zip(group, wanted, strict=True)):
-            if request.pick is None and count:
-                request.broken = request.broken or seen.is_broken(at, count)
-                request.found += seen.along(at, count, request)
-        if any(request.read < len(request.feed) for request in group):
-            return
-        for at, request in reversed(list(enumerate(group))):
-            if request.pick is None:
-                made.append((request, _no_numbers() if request.broken else request.found))
-                self._leave(self._ready + at)
-            elif not self._choose(request, seen, at, made):
-                self._leave(self._ready + at)
-        self._ready = len(self._rows)
+    def rest(self) -> None:
+        """Give all memory back but for the kept prompts."""
+        self._cache.clear()
 
-    def _extend(self, made: list[tuple[Request, object]]) -> None:
-        """Give every answer one more token."""
-        rows = self._rows[: self._ready]
-        seen = self._forward(0, [[request.answer[-1]] for request in rows], [1] * len(rows))
-        for at, request in reversed(list(enumerate(rows))):
-            if not self._choose(request, seen, at, made):
-                self._leave(at)
-
-    def _choose(
-        self, request: Request, seen: _Seen, at: int, made: list[tuple[Request, object]]
-    ) -> bool:
-        """Take the next token of one answer; say whether the answer goes on."""
-        assert request.pick is not None
-        ids, logprobs = seen.ids[at, -1], seen.logprobs[at, -1]
-        if seen.is_broken(at, 1):
-            made.append((request, _no_numbers()))
-            return False
-        try:
-            token = request.pick(len(request.answer), ids, logprobs)
-            if token is not None:
-                check_tokens([token], self.vocabulary)
-        except Exception as error:  # the caller's own, and for the caller only
-            made.append((request, error))
-            return False
-        if token is not None:
-            request.answer.append(token)
-            made.append((request, Made(token, ids, logprobs)))
-        if token in (None, self._end_token) or len(request.answer) == request.length:
-            made.append((request, None))
-            return False
-        return True
-
-    def _forward(self, first: int, chunks: Sequence[Sequence[int]], wanted: list[int]) -> _Seen:
-        """Read one chunk for each row from `first` on; see what comes after the last `wanted`.
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def forward(self, chunks: Sequence[Chunk]) -> list[Seen]:
+        """Read one chunk for each of some rows that follow one another.
 
         Shorter chunks are padded on the left, so that the last tokens of all stand in one column.
         What padding computes is written to a place that nobody reads.
         """
-        requests = self._rows[first : first + len(chunks)]
-        width, keep = max(map(len, chunks)), max(1, *wanted)
+        torch.set_num_threads(self._threads)  # of the calling thread
+        width = max(len(chunk.tokens) for chunk in chunks)
+        keep = max(1, *(chunk.wanted for chunk in chunks))
         shape = (len(chunks), width)
         tokens, places = np.zeros(shape, np.int64), np.full(shape, -1, np.int64)
         forced = np.zeros((len(chunks), keep), np.int64)
-        for at, (request, chunk) in enumerate(zip(requests, chunks, strict=True)):
-            tokens[at, width - len(chunk) :] = chunk
-            places[at, width - len(chunk) :] = np.arange(request.read, request.read + len(chunk))
-            if request.pick is None and wanted[at]:
-                done = len(request.found)
-                forced[at, keep - wanted[at] :] = request.answer[done : done + wanted[at]]
-            request.read += len(chunk)
+        for at, chunk in enumerate(chunks):
+            size = len(chunk.tokens)
+            tokens[at, width - size :] = chunk.tokens
+            places[at, width - size :] = np.arange(chunk.start, chunk.start + size)
+            if chunk.forced:
+                forced[at, keep - chunk.wanted :] = chunk.forced
         device = self._model.device
         at_places = torch.from_numpy(places).to(device)
         # Padding looks at the first token: an attention to nothing would be no number.
         positions = at_places.clamp(min=0)
-        length = max(request.read for request in requests)
+        length = max(chunk.start + len(chunk.tokens) for chunk in chunks)
         seen_by = torch.arange(length, device=device) <= positions[:, :, None]
-        self._cache.open(first, at_places, length)
-        hidden = any(request.hidden for request in requests)
+        self._cache.open(chunks[0].row, at_places, length)
         output = self._model(
             input_ids=torch.from_numpy(tokens).to(device),
             position_ids=positions,
@@ -265,68 +103,25 @@ class Batch:
             past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=keep,
-            output_hidden_states=hidden,
+            output_hidden_states=any(chunk.hidden for chunk in chunks),
         )
         logits = output.logits.float()
         total = logits.logsumexp(-1, keepdim=True)
         top = logits.topk(min(TOP + _SPARE, logits.shape[-1]), sorted=False)
-        own = logits.gather(-1, torch.from_numpy(forced).to(device).unsqueeze(-1)) - total
-        return _Seen(
-            *_likeliest_first(_numpy(top.indices), _numpy((top.values - total).double())),
-            own=_numpy(own[..., 0].double()),
-            hidden=_numpy(output.hidden_states[-1][:, -keep:].bfloat16().float())
-            if hidden
-            else None,
-        )
-
-    def _leave(self, row: int) -> None:
-        """Free a row; the last one takes its place, and those being answered stay in front."""
-        self._cache.wipe(row, self._rows[row].read)
-        if row < self._ready:
-            self._ready -= 1
-            self._move(self._ready, row)
-            row = self._ready
-        self._move(len(self._rows) - 1, row)
-        self._rows.pop()
-
-    def _move(self, origin: int, target: int) -> None:
-        if origin != target:
-            self._rows[target] = self._rows[origin]
-            self._cache.move(origin, target, self._rows[origin].read)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
-    """What a step saw: b rows, the last n columns of each, the k likeliest tokens of each."""
-
-    ids: NDArray[np.int64]
-    """(b, n, k), likeliest first."""
-    logprobs: NDArray[np.float64]
-    """(b, n, k)."""
-    own: NDArray[np.float64]
-    """(b, n), of the forced tokens."""
-    hidden: NDArray[np.float32] | None
-    """(b, n, d)."""
-
-    def is_broken(self, at: int, count: int) -> bool:
-        """Whether the last `count` columns of row `at` hold something that is no distribution."""
-        return not np.isfinite(self.logprobs[at, -count:, 0]).all()
-
-    def along(self, at: int, count: int, request: Request) -> list[Any]:
-        """Return what row `at` says of the next `count` tokens of its answer."""
-        if request.hidden:
-            assert self.hidden is not None
-            return list(self.hidden[at, -count:])
-        done = len(request.found)
+        chosen = logits.gather(-1, torch.from_numpy(forced).to(device).unsqueeze(-1)) - total
+        own = _numpy(chosen[..., 0].double())
+        ids, logprobs = likeliest_first(_numpy(top.indices), _numpy((top.values - total).double()))
+        last = None
+        if any(chunk.hidden for chunk in chunks):
+            last = _numpy(output.hidden_states[-1][:, -keep:].bfloat16().float())
         return [
-            Step(token, float(own), ids, logprobs)
-            for token, own, ids, logprobs in zip(
-                request.answer[done : done + count],
-                self.own[at, -count:],
-                self.ids[at, -count:],
-                self.logprobs[at, -count:],
-                strict=True,
+            Seen(
+                ids[at, keep - chunk.wanted :],
+                logprobs[at, keep - chunk.wanted :],
+                own[at, keep - chunk.wanted :],
+                last[at, keep - chunk.wanted :] if last is not None and chunk.hidden else None,
             )
+            for at, chunk in enumerate(chunks)
         ]
 
 
@@ -344,6 +139,8 @@ class _Cache:
         self._first = 0
         self._length = 0
         self._places: Tensor = None
+        self._kept: OrderedDict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = OrderedDict()
+        """Prompts and, of every layer, their keys and values (heads, n, d); the latest last."""
 
     def open(self, first: int, places: Tensor, length: int) -> None:
         """Say where the next pass writes: rows from `first`, `places` (b, n), -1 for padding."""
@@ -364,6 +161,36 @@ class _Cache:
         """Return the longest row's length; the models ask, and are told every position anyway."""
         return self._length
 
+    def known(self, tokens: Sequence[int]) -> tuple[tuple[int, ...], int]:
+        """Return the kept prompt that has most of `tokens` as its start, and how many."""
+        tokens = tuple(tokens)
+        found = ((kept, common_start(kept, tokens)) for kept in reversed(self._kept))
+        return max(found, key=lambda one: one[1], default=((), 0))
+
+    def adopt(self, row: int, tokens: Sequence[int]) -> int:
+        """Copy what is known of `tokens` into an empty row; return how many positions that is."""
+        kept, length = self.known(tokens)
+        if length == 0:
+            return 0
+        self._kept.move_to_end(kept)
+        self._length = length
+        for layer, tensors in enumerate(self._kept[kept]):
+            keys, values = (tensor[None, :, :length] for tensor in tensors)
+            stored = self._with_room(layer, keys, values, row + 1)
+            stored[0][row, :, :length], stored[1][row, :, :length] = keys[0], values[0]
+        return length
+
+    def keep(self, row: int, tokens: tuple[int, ...]) -> None:
+        """Copy the first positions of a row, which are `tokens`, for those to come."""
+        if len(tokens) > _KEPT_TOKENS or self.known(tokens)[1] == len(tokens):
+            return
+        self._kept[tokens] = [
+            (keys[row, :, : len(tokens)].clone(), values[row, :, : len(tokens)].clone())
+            for _, (keys, values) in sorted(self._layers.items())
+        ]
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+
     def move(self, origin: int, target: int, length: int) -> None:
         """Move the first `length` positions of one row to another, which is empty."""
         for tensors in self._layers.values():
@@ -378,7 +205,7 @@ class _Cache:
                 tensor[row, :, :length] = 0
 
     def clear(self) -> None:
-        """Give all memory back."""
+        """Give all memory back but for the kept prompts."""
         self._layers.clear()
 
     def _with_room(
@@ -405,19 +232,6 @@ def _grown(old: Tensor, like: Tensor, rows: int, length: int) -> Tensor:
     if old is not None:
         new[: old.shape[0], :, : old.shape[2] - 1] = old[:, :, :-1]
     return new
-
-
-def _no_numbers() -> EngineAway:
-    """Half precision that ran over, or damaged weights."""
-    return EngineAway("the model computed no numbers")
-
-
-def _likeliest_first(
-    ids: NDArray[np.int64], logprobs: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the `TOP` likeliest along the last axis; of tokens alike, the lower id first."""
-    order = np.lexsort((ids, -logprobs), axis=-1)[..., :TOP]
-    return np.take_along_axis(ids, order, -1), np.take_along_axis(logprobs, order, -1)
 
 
 def _numpy(tensor: Tensor) -> NDArray[Any]:

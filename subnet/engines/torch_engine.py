@@ -10,54 +10,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import importlib.util
 import io
 import logging
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from subnet.engines.base import Params, Pick, Step, Token
+from subnet.engines.batched import BatchedEngine
 from subnet.engines.models import check_model
-from subnet.engines.sampling import GrowingText, Sampler, check_request, check_tokens
-from subnet.errors import EngineAway, EngineBusy, EngineRefused, MissingExtra
-
-if TYPE_CHECKING:
-    from subnet.engines.torch_batch import Batch, Made, Request
+from subnet.errors import EngineRefused, MissingExtra
 
 logger = logging.getLogger(__name__)
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
 _PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
-_STOP_S = 10.0
 
 
-class TransformersEngine:
+class TransformersEngine(BatchedEngine):
     """One open model; see the `Engine` protocol. Use `async with TransformersEngine.open(...)`."""
 
     def __init__(
         self, model: Any, tokenizer: Any, model_sha256: str, *, context: int, places: int
     ) -> None:
-        self._tokenizer = tokenizer.backend_tokenizer
-        self._model_sha256 = model_sha256
-        self._context = context
-        self._end_token = int(tokenizer.eos_token_id)
-        self._vocabulary: int = model.config.get_text_config().vocab_size
-        self._places = places
-        self._open: dict[Request, asyncio.Queue[Any]] = {}
-        self._gone: EngineAway | None = None
-        self._batch: Batch
         before, _, after = tokenizer.apply_chat_template(
             [{"role": "user", "content": _PLACE}], tokenize=False, add_generation_prompt=True
         ).partition(_PLACE)
-        self._before_prompt = self._encode(before)
-        self._after_prompt = self._encode(after)
+        self._tokenizer = tokenizer.backend_tokenizer
+        super().__init__(
+            model_sha256,
+            vocabulary=model.config.get_text_config().vocab_size,
+            end_token=int(tokenizer.eos_token_id),
+            turn=(_encode(self._tokenizer, before), _encode(self._tokenizer, after)),
+            context=context,
+            places=places,
+        )
         # From here on, control tokens spelled in a text stay text.
         self._tokenizer.encode_special_tokens = True
 
@@ -101,163 +89,22 @@ class TransformersEngine:
             context=min(context, limit),
             places=slots + waiting_limit,
         )
-        from subnet.engines.torch_batch import Batch
+        from subnet.engines.torch_batch import TorchModel
 
-        engine._batch = Batch(
-            model,
-            slots=slots,
-            end_token=engine._end_token,
-            threads=threads,
-            deliver=functools.partial(engine._carry, asyncio.get_running_loop()),
-        )
-        watching = asyncio.create_task(engine._watch(step_timeout_s))
-        try:
+        rows = TorchModel(model, slots=slots, threads=threads)
+        async with engine._running(rows, slots=slots, step_timeout_s=step_timeout_s):
             yield engine
-        finally:
-            watching.cancel()
-            engine._die(EngineAway("it was closed"))
-            await asyncio.to_thread(engine._batch.stop, _STOP_S)
-
-    @property
-    def model_sha256(self) -> str:
-        """Hash of the model that is really open."""
-        return self._model_sha256
-
-    @property
-    def end_token(self) -> int:
-        """Id of the token that ends an answer."""
-        return self._end_token
 
     async def tokenize(self, text: str) -> list[int]:
         """Return the token ids of plain `text`; control tokens spelled in it stay text."""
-        return await asyncio.to_thread(self._encode, text)
+        return await asyncio.to_thread(_encode, self._tokenizer, text)
 
-    async def detokenize(self, token_ids: Sequence[int]) -> str:
-        """Return the text of `token_ids`, control tokens spelled out."""
-        check_tokens(token_ids, self._vocabulary)
+    def _decode(self, token_ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=False))
 
-    async def chat(self, prompt: str) -> list[int]:
-        """Return `prompt` as one turn of a user in the model's chat format, ready for an answer."""
-        return [*self._before_prompt, *await self.tokenize(prompt), *self._after_prompt]
 
-    async def generate(
-        self, prompt_ids: Sequence[int], params: Params
-    ) -> AsyncGenerator[Token, None]:
-        """Stream an answer; the end token is last if the model ends it before `max_tokens`."""
-        text = GrowingText(self.detokenize, self._end_token)
-        top, left = slice(params.logprobs), params.max_tokens
-        made = self._answer(prompt_ids, params.max_tokens, Sampler(params).choose)
-        async with contextlib.aclosing(made):
-            async for one in made:
-                left -= 1
-                yield Token(
-                    id=one.token,
-                    text=await text.add(one.token, last=left == 0),
-                    logprob=float(one.top_logprobs[one.top_ids == one.token][0]),
-                    top_ids=one.top_ids[top],
-                    top_logprobs=one.top_logprobs[top],
-                )
-
-    async def sample(self, prompt_ids: Sequence[int], length: int, pick: Pick) -> list[int]:
-        """Return up to `length` tokens, each picked by `pick`, on the model's thread."""
-        return [made.token async for made in self._answer(prompt_ids, length, pick)]
-
-    async def score(self, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> list[Step]:
-        """Return what the model thought of each token of `answer_ids`, read in one pass."""
-        steps: list[Step] = await self._along(prompt_ids, answer_ids, hidden=False)
-        return steps
-
-    async def activations(
-        self, prompt_ids: Sequence[int], answer_ids: Sequence[int]
-    ) -> NDArray[np.float32]:
-        """Return the last hidden layer that each token of `answer_ids` was chosen from: (n, d)."""
-        rows: list[NDArray[np.float32]] = await self._along(prompt_ids, answer_ids, hidden=True)
-        return np.stack(rows) if rows else np.empty((0, 0), dtype=np.float32)
-
-    async def _answer(
-        self, prompt_ids: Sequence[int], length: int, pick: Pick
-    ) -> AsyncGenerator[Made, None]:
-        from subnet.engines.torch_batch import Request
-
-        self._check(prompt_ids, (), length)
-        if length == 0:
-            return
-        with self._joined(Request(prompt_ids, pick=pick, length=length)) as queue:
-            while (made := _unless_error(await queue.get())) is not None:
-                yield made
-
-    async def _along(
-        self, prompt_ids: Sequence[int], answer_ids: Sequence[int], *, hidden: bool
-    ) -> Any:
-        from subnet.engines.torch_batch import Request
-
-        self._check(prompt_ids, answer_ids, len(answer_ids))
-        if not answer_ids:
-            return []
-        with self._joined(Request(prompt_ids, answer=answer_ids, hidden=hidden)) as queue:
-            return _unless_error(await queue.get())
-
-    @contextlib.contextmanager
-    def _joined(self, request: Request) -> Iterator[asyncio.Queue[Any]]:
-        """Have `request` worked on; leaving early, by an error or a cancellation, ends it."""
-        if self._gone is not None:
-            raise EngineAway(self._gone.problem)
-        if len(self._open) >= self._places:
-            raise EngineBusy(len(self._open))
-        queue: asyncio.Queue[Any] = asyncio.Queue()
-        self._open[request] = queue
-        self._batch.submit(request)
-        try:
-            yield queue
-        finally:
-            request.cancelled = True
-            self._open.pop(request, None)
-
-    def _carry(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        made: list[tuple[Request, object]],
-        failure: EngineAway | None,
-    ) -> None:
-        """Bring what a step made from the model's thread to the callers'."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there any more
-            loop.call_soon_threadsafe(self._deliver, made, failure)
-
-    def _deliver(self, made: list[tuple[Request, object]], failure: EngineAway | None) -> None:
-        for request, item in made:
-            if request in self._open:
-                self._open[request].put_nowait(item)
-        if failure is not None:
-            self._die(failure)
-
-    def _die(self, reason: EngineAway) -> None:
-        """Turn everybody away, now and from now on."""
-        if self._gone is None:
-            self._gone = reason
-        for queue in self._open.values():
-            queue.put_nowait(self._gone)
-
-    async def _watch(self, step_timeout_s: float) -> None:
-        while self._gone is None:
-            await asyncio.sleep(step_timeout_s / 4)
-            since = self._batch.working_since
-            if since is not None and time.monotonic() - since > step_timeout_s:
-                self._die(EngineAway(f"no step ended within {step_timeout_s:g} s"))
-
-    def _check(self, prompt_ids: Sequence[int], answer_ids: Sequence[int], length: int) -> None:
-        check_request(
-            prompt_ids, answer_ids, length, vocabulary=self._vocabulary, context=self._context
-        )
-
-    def _encode(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
-
-
-def _unless_error(item: Any) -> Any:
-    if isinstance(item, Exception):
-        raise item
-    return item
+def _encode(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def _load(path: Path, device: str, dtype: Precision, threads: int) -> tuple[Any, Any]:

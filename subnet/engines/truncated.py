@@ -1,12 +1,13 @@
-"""The first layers of a model as a model of its own: what a miner that cuts corners would serve.
+"""A model without some of its layers as a model of its own: what a miner that cuts corners serves.
 
-Weights, tokenizer and format stay; the last layers are left out and `block_count` says so. Written
-without computing anything, tensor by tensor from a memory map.
+Weights, tokenizer and format stay; `block_count` says how many layers there are. Written without
+computing anything, tensor by tensor from a memory map.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,27 @@ def truncated_model(path: Path, layers: int) -> Path:
 
 def write_truncated(source: Path, target: Path, layers: int) -> None:
     """Write the first `layers` layers of the GGUF `source` to `target`; errors as above."""
-    from gguf import GGUFReader, GGUFWriter
+    reader, architecture, there = _read(source)
+    if not 0 < layers < there:
+        raise EngineRefused(f"{source} has {there} layers; the first {layers} are no part of it")
+    _write(reader, architecture, target, range(layers))
+
+
+def write_without(source: Path, target: Path, left_out: Collection[int]) -> None:
+    """Write the GGUF `source` to `target` without the layers `left_out`, from 0; errors as above.
+
+    A model without two from its middle still speaks, and less well.
+    """
+    reader, architecture, there = _read(source)
+    kept = [layer for layer in range(there) if layer not in left_out]
+    if not set(left_out) < set(range(there)):
+        raise EngineRefused(f"{source} has {there} layers; {sorted(left_out)} cannot be left out")
+    _write(reader, architecture, target, kept)
+
+
+def _read(source: Path) -> tuple[GGUFReader, str, int]:
+    """An open GGUF, its architecture and the number of its layers. Raises EngineRefused."""
+    from gguf import GGUFReader
 
     try:
         reader = GGUFReader(source)
@@ -43,12 +64,16 @@ def write_truncated(source: Path, target: Path, layers: int) -> None:
         there = int(reader.fields[f"{architecture}.block_count"].contents())
     except (ValueError, KeyError, IndexError) as error:
         raise EngineRefused(f"{source} is no GGUF model: {error}") from error
-    if not 0 < layers < there:
-        raise EngineRefused(f"{source} has {there} layers; the first {layers} are no part of it")
+    return reader, architecture, there
+
+
+def _write(reader: GGUFReader, architecture: str, target: Path, kept: Sequence[int]) -> None:
+    from gguf import GGUFWriter
+
     writer = GGUFWriter(target, architecture)
     try:
-        _copy_fields(reader, writer, {f"{architecture}.block_count": layers})
-        _copy_tensors(reader, writer, layers)
+        _copy_fields(reader, writer, {f"{architecture}.block_count": len(kept)})
+        _copy_tensors(reader, writer, kept)
     finally:
         writer.close()
 
@@ -65,19 +90,25 @@ def _copy_fields(reader: GGUFReader, writer: GGUFWriter, changed: dict[str, int]
         writer.add_key_value(name, changed.get(name, field.contents()), kind, sub_type=inner)
 
 
-def _copy_tensors(reader: GGUFReader, writer: GGUFWriter, layers: int) -> None:
-    kept = [tensor for tensor in reader.tensors if _layer(tensor.name) < layers]
-    for tensor in kept:
+def _copy_tensors(reader: GGUFReader, writer: GGUFWriter, kept: Sequence[int]) -> None:
+    places = {layer: place for place, layer in enumerate(kept)}
+    tensors = [(_renamed(tensor.name, places), tensor) for tensor in reader.tensors]
+    there = [(name, tensor) for name, tensor in tensors if name is not None]
+    for name, tensor in there:
         data = tensor.data
-        writer.add_tensor_info(tensor.name, data.shape, data.dtype, data.nbytes, tensor.tensor_type)
+        writer.add_tensor_info(name, data.shape, data.dtype, data.nbytes, tensor.tensor_type)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    for tensor in kept:
+    for _, tensor in there:
         writer.write_tensor_data(tensor.data)
 
 
-def _layer(tensor: str) -> int:
-    """Return the layer of a tensor by its name ("blk.7.attn_q.weight"), -1 if it is in none."""
+def _renamed(tensor: str, places: Mapping[int, int]) -> str | None:
+    """Return the name ("blk.7.attn_q.weight") that a tensor has now, None if its layer is gone."""
     block, _, rest = tensor.partition(".")
-    return int(rest.partition(".")[0]) if block == "blk" else -1
+    if block != "blk":
+        return tensor
+    layer, _, part = rest.partition(".")
+    place = places.get(int(layer))
+    return None if place is None else f"blk.{place}.{part}"

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from subnet.engines import llama_server
 from subnet.engines.models import cache_folder
+from tests.engines import llama_server
 
 ROOT = Path(__file__).parents[2]
 KEY = "a-key-that-nobody-may-read"

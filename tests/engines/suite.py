@@ -17,6 +17,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -259,6 +260,75 @@ class EngineSuite:
                 assert all(task.cancelled() for task in tasks)
                 assert len(await answer(subject, prompt, Params(1))) == 1
 
+    async def test_who_waits_can_leave_at_once_while_the_others_are_served(
+        self, words: str
+    ) -> None:
+        async with self.open(small=True) as subject:
+            prompt = await subject.engine.tokenize(words)
+            long = Params(subject.context - len(prompt), temperature=1.0, seed=0)
+            stream = subject.engine.generate(prompt, long)
+            async with contextlib.aclosing(stream):
+                await anext(stream)
+                others = [
+                    asyncio.create_task(answer(subject, prompt, long))
+                    for _ in range(subject.places - 1)
+                ]
+                for _ in range(10):  # the last of them only waits
+                    await asyncio.sleep(0)
+                    leaver = others.pop()
+                    leaving = leaver.cancel()
+                    await asyncio.wait([leaver])
+                    assert leaver.cancelled() == leaving
+                    others.append(asyncio.create_task(answer(subject, prompt, long)))
+                await asyncio.sleep(0)
+                for task in others:
+                    task.cancel()
+                for ended in await asyncio.gather(*others, return_exceptions=True):
+                    assert not isinstance(ended, EngineBusy)
+
+    async def test_a_thousand_at_once_and_those_who_never_read_do_no_harm(self, words: str) -> None:
+        async with self.open(small=True) as subject:
+            prompt = await subject.engine.tokenize(words)
+            results = await asyncio.gather(
+                *(answer(subject, prompt, Params(2, seed=0)) for _ in range(1000)),
+                return_exceptions=True,
+            )
+            served = [result for result in results if isinstance(result, list)]
+            assert len(served) == subject.places
+            assert all(isinstance(one, list | EngineBusy) for one in results)
+            unread = [subject.engine.generate(prompt, Params(4)) for _ in range(subject.places)]
+            for stream in unread:
+                await anext(stream)
+            async with asyncio.timeout(60):
+                while True:
+                    with contextlib.suppress(EngineBusy):
+                        assert len(await answer(subject, prompt, Params(1))) == 1
+                        break
+                    await asyncio.sleep(0.01)
+            for stream in unread:
+                assert 0 < len([token async for token in stream]) <= 3
+
+    async def test_closing_ends_everybody_with_an_error(self, words: str) -> None:
+        async with self.open(small=True) as subject:
+            prompt = await subject.engine.tokenize(words)
+            length = subject.context - len(prompt)
+            long = Params(length, temperature=0.0)
+            others = [
+                asyncio.create_task(answer(subject, prompt, long)) for _ in range(subject.places)
+            ]
+            for _ in range(3):
+                await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            for ended in await asyncio.gather(*others, return_exceptions=True):
+                if isinstance(ended, list):  # it was as quick as that
+                    assert len(ended) == length or ended[-1].id == subject.engine.end_token
+                else:
+                    assert isinstance(ended, EngineAway), ended
+            with pytest.raises(EngineAway):
+                await answer(subject, prompt, Params(1))
+            with pytest.raises(EngineAway):
+                await subject.engine.score(prompt, [65])
+
     async def test_who_reads_slowly_keeps_nobody_waiting(self, words: str) -> None:
         async with self.open(small=True) as subject:
             prompt = await subject.engine.tokenize(words)
@@ -278,6 +348,9 @@ class EngineSuite:
             ([], [65], "empty"),
             ([65], [beyond], "not in 0"),
             ([-1], [65], "not in 0"),
+            ([2**70], [65], "not in 0"),
+            ([cast(int, 65.5)], [65], "not in 0"),
+            ([cast(int, None)], [65], "not in 0"),
             ([65] * (subject.context - 4), [65] * 5, "fit the context"),
         ]:
             with pytest.raises(EngineRefused, match=problem):
@@ -292,12 +365,17 @@ class EngineSuite:
         with pytest.raises(EngineRefused, match="not in 0"):
             await engine.detokenize([beyond])
         if subject.picks:
-            for nonsense in (beyond, -1):
+            for nonsense in (beyond, -1, cast(int, 6.5)):
                 with pytest.raises(EngineRefused, match="not in 0"):
                     await engine.sample([65], 2, lambda *_, token=nonsense: token)
             with pytest.raises(ZeroDivisionError):
                 await engine.sample([65], 2, lambda position, *_: 1 // position)
         assert len(await engine.score([65] * (subject.context - 2), [65] * 2)) == 2
+        ours: list[int] = [65, 66]
+        numpys: Any = np.array(ours)
+        assert ids(await answer(subject, numpys, Params(3, temperature=0.0))) == ids(
+            await answer(subject, ours, Params(3, temperature=0.0))
+        )
 
     async def test_nothing_asked_is_nothing_answered(self, subject: Subject, words: str) -> None:
         prompt = await subject.engine.tokenize(words)
@@ -312,10 +390,18 @@ class EngineSuite:
             )
             async with contextlib.aclosing(stream):
                 await anext(stream)
+                waiting = [
+                    asyncio.create_task(subject.engine.score(prompt, [65] * 8))
+                    for _ in range(subject.places - 1)
+                ]
+                await asyncio.sleep(0)
                 await subject.kill()
                 with pytest.raises(EngineAway):
                     while True:
                         await anext(stream)
+                async with asyncio.timeout(60):
+                    for told in await asyncio.gather(*waiting, return_exceptions=True):
+                        assert isinstance(told, EngineAway | list)
             with pytest.raises(EngineAway):
                 await subject.engine.score(prompt, [65])
             with pytest.raises(EngineAway):
@@ -331,11 +417,19 @@ class EngineSuite:
         if not subject.activates:
             with pytest.raises(Unsupported):
                 await subject.engine.activations(prompt, said)
+            with pytest.raises(Unsupported):
+                await subject.engine.read(prompt, said)
             return
         found = await subject.engine.activations(prompt, said)
         assert found.shape[0] == len(said) and found.dtype == np.float32
         assert np.array_equal(_as_bfloat16(found), found)
         assert len(await subject.engine.activations(prompt, [])) == 0
+        read = await subject.engine.read(prompt, said)
+        steps = await subject.engine.score(prompt, said)
+        assert [step.token for step in read.steps] == said
+        for one, step in zip(read.steps, steps, strict=True):
+            assert one.logprob == pytest.approx(step.logprob, abs=subject.tolerance)
+        assert np.abs(read.activations - found).max() < 0.02 * np.abs(found).max()
         first = await subject.engine.activations(prompt, said[:1])
         scale = np.abs(found).max()
         assert np.abs(first[0] - found[0]).max() < 0.02 * scale

@@ -273,7 +273,7 @@ async def test_who_closes_a_stream_is_not_told_how_it_would_have_ended(server: S
         stream = engine.generate([5, 6], Params(3, logprobs=2, seed=1))
         async with contextlib.aclosing(stream), asyncio.timeout(60):
             assert (await anext(stream)).id == 7
-            while engine._inside:  # until the server has hung up
+            while engine._turns.taken:  # until the server has hung up
                 await asyncio.sleep(0.01)
 
 

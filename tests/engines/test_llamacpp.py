@@ -18,11 +18,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from subnet.engines import llama_worker
 from subnet.engines.base import TOP, Step
-from subnet.engines.llamacpp import BATCH, UNSEEN, LlamaEngine
+from subnet.engines.llama_worker import write_frame
+from subnet.engines.llamacpp import BATCH, LlamaEngine
 from subnet.engines.models import SMOLLM2_135M, get_model, hash_file
 from subnet.engines.truncated import truncated_model, write_truncated
 from subnet.errors import EngineAway, EngineRefused, ModelMismatch
+from tests.engines.poison import POISON, write_poisoned
 from tests.engines.suite import EngineSuite, Subject
 
 pytestmark = pytest.mark.model
@@ -49,12 +52,15 @@ def busy_machine() -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def opened(*, waiting_limit: int, step_timeout_s: float) -> AsyncIterator[Subject]:
+async def opened(
+    *, slots: int, waiting_limit: int, step_timeout_s: float
+) -> AsyncIterator[Subject]:
     others = servers()
     async with LlamaEngine.open(
         get_model(SHA256),
         sha256=SHA256,
         context=128,
+        slots=slots,
         waiting_limit=waiting_limit,
         step_timeout_s=step_timeout_s,
     ) as engine:
@@ -67,9 +73,10 @@ async def opened(*, waiting_limit: int, step_timeout_s: float) -> AsyncIterator[
             engine,
             vocabulary=49152,
             context=128,
-            places=1 + waiting_limit,
+            places=slots + waiting_limit,
             kill=kill,
             tolerance=1e-6,
+            activates=True,
         )
 
 
@@ -79,17 +86,18 @@ class TestLlama(EngineSuite):
     @staticmethod
     def open(small: bool = False) -> AbstractAsyncContextManager[Subject]:
         """Open it with room for few, or for all that the suite asks at once."""
-        return opened(waiting_limit=2 if small else 32, step_timeout_s=20 if small else 60)
+        slots, waiting_limit = (2, 1) if small else (4, 32)
+        return opened(slots=slots, waiting_limit=waiting_limit, step_timeout_s=20 if small else 60)
 
 
 def servers() -> set[int]:
-    """Return the process ids of the llama servers that are children of this process."""
+    """Return the process ids of the llama.cpp children of this process."""
     found = set()
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             parent = int(status.read_text().rpartition(")")[2].split()[1])
             command = (status.parent / "cmdline").read_bytes()
-            if parent == os.getpid() and b"llama_server.py" in command:
+            if parent == os.getpid() and b"llama_worker.py" in command:
                 found.add(int(status.parent.name))
     return found
 
@@ -188,7 +196,63 @@ async def test_logprobs_are_of_the_whole_vocabulary_also_for_parts_of_characters
         assert first.logprob == first.top_logprobs[list(first.top_ids).index(face[0])]
         part = (await engine.tokenize("中龘"))[-1]  # of a character, and absurd here
         unlikely = (await engine.score(prompt, [part]))[0]
-        assert UNSEEN <= unlikely.logprob < unlikely.top_logprobs[-1]
+        assert -100 < unlikely.logprob < unlikely.top_logprobs[-1]
+
+
+async def test_a_text_that_is_no_number_is_nobody_elses_trouble(
+    model: Path, tmp_path: Path
+) -> None:
+    """Its place in memory is used again, and nothing of it is kept for texts that begin alike."""
+    poisoned = tmp_path / "poisoned.gguf"
+    write_poisoned(model, poisoned)
+    async with LlamaEngine.open(poisoned, sha256=hash_file(poisoned), slots=2) as engine:
+        prompt = [token for token in range(100, 160) if token != POISON]
+        bad = [*prompt[:20], POISON, *prompt[20:]]
+        alone = await engine.score(prompt, [5, 6, 7])
+        for _ in range(2):
+            broken = asyncio.gather(
+                *(engine.score(bad, [5, 6]) for _ in range(2)),
+                engine.sample(bad, 3, lambda *_: 5),
+                engine.read([5], [6, POISON, 8]),
+                return_exceptions=True,
+            )
+            beside = await asyncio.gather(*(engine.score(prompt, [5, 6, 7]) for _ in range(3)))
+            for error in await broken:
+                assert isinstance(error, EngineRefused) and "no numbers" in error.problem
+            for steps in (*beside, await engine.score(prompt, [5, 6, 7])):
+                assert same(steps, alone)
+        # Alike up to the poison, and from there on clean.
+        assert len(await engine.score([*bad[:20], 9, 9], [5])) == 1
+
+
+async def test_what_came_before_in_a_place_changes_no_bit(model: Path) -> None:
+    """Texts that begin alike share what was read of them: from the same place, and copied."""
+    rng = np.random.default_rng(5)
+    start = rng.integers(100, 40000, 40).tolist()
+    ends = [rng.integers(100, 40000, 6).tolist() for _ in range(5)]
+    async with LlamaEngine.open(model, sha256=SHA256, slots=3) as engine:
+        alone = []
+        for at, end in enumerate(ends):
+            for place in range(3):  # nothing that begins alike is left anywhere
+                await asyncio.gather(*(engine.score([at, 9, place, one], [5]) for one in range(3)))
+            alone.append(await engine.score([*start, *end[:3]], end[3:]))
+        longer = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def go_on(position: int, *_: object) -> int:
+            if position == 3:
+                loop.call_soon_threadsafe(longer.set)
+            return 5
+
+        # Copied from an answer that begins alike and goes on beyond that.
+        going = asyncio.create_task(engine.sample([*start, 7, 8], 16, go_on))
+        await longer.wait()
+        together = await asyncio.gather(
+            *(engine.score([*start, *end[:3]], end[3:]) for end in ends)
+        )
+        assert await going == [5] * 16
+        for one, other in zip(alone, together, strict=True):
+            assert same(one, other)
 
 
 async def test_another_file_is_refused_by_name_or_opened_with_a_warning(
@@ -253,7 +317,7 @@ async def test_an_engine_ends_with_its_owner_however_that_ends(model: Path) -> N
         "from subnet.engines.llamacpp import LlamaEngine\n"
         "async def main():\n"
         "    async with LlamaEngine.open(Path(sys.argv[1]), sha256=sys.argv[2]) as engine:\n"
-        "        print(engine._server._process.pid, flush=True)\n"
+        "        print(engine._child.pid, flush=True)\n"
         "        await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
@@ -270,12 +334,28 @@ async def test_an_engine_ends_with_its_owner_however_that_ends(model: Path) -> N
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.slow
-async def test_an_idle_connection_is_made_anew(model: Path) -> None:
-    async with LlamaEngine.open(model, sha256=SHA256) as engine:
-        steps = await engine.score([5], [6])
-        await asyncio.sleep(25)
-        assert same(await engine.score([5], [6]), steps)
+def test_a_library_with_another_interface_is_refused(model: Path) -> None:
+    """Its structs are passed by value: one that grew would be read wrongly, without a word."""
+    code = (
+        "import importlib.util as u, sys\n"
+        "spec = u.spec_from_file_location('worker', sys.argv[1])\n"
+        "worker = u.module_from_spec(spec)\n"
+        "spec.loader.exec_module(worker)\n"
+        "worker._CONTEXT_DEFAULTS = worker._CONTEXT_DEFAULTS[::-1]\n"
+        "worker.main()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, llama_worker.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdin and child.stdout and child.stderr
+        write_frame(child.stdin, {"path": str(model)})
+        said, told = child.stderr.read(), child.stdout.read()
+        assert child.wait(60) == 1
+    assert b"has an interface not known here" in said
+    assert told == b""
 
 
 @pytest.mark.slow

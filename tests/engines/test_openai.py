@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import tempfile
@@ -15,11 +16,13 @@ import pytest
 
 from scoring.verify import seedlock
 from subnet.engines.base import TOP, Params, SeedLock
+from subnet.engines.llama_server import LlamaServerEngine
 from subnet.engines.llamacpp import LlamaEngine
 from subnet.engines.models import SMOLLM2_135M, get_model
-from subnet.engines.openai import SERVE_FLAGS, LlamaServerEngine, OpenAIEngine, connect
+from subnet.engines.openai import SERVE_FLAGS, OpenAIEngine, connect
 from subnet.engines.sse import EventStream
 from subnet.errors import EngineRefused, Unsupported
+from tests.engines.poison import POISON, write_poisoned
 from tests.engines.servers import INSTALL_S, KEY, Relay, llama_server_of, vllm_server_of
 from tests.engines.suite import HOTKEY, SEED, EngineSuite, Subject, ids
 
@@ -88,6 +91,24 @@ async def test_llama_cpps_server_is_the_engine_that_its_child_process_is(llama: 
 
 
 @pytest.mark.model
+async def test_a_text_that_is_no_number_is_refused_and_the_server_goes_on(tmp_path: Path) -> None:
+    poisoned = tmp_path / "poisoned.gguf"
+    write_poisoned(get_model(SHA256), poisoned)
+    with llama_server_of(poisoned, CONTEXT) as url:
+        async with connect(url, sha256=SHA256, api_key=KEY) as engine:
+            alone = await engine.score([100, 101], [5])
+            results = await asyncio.gather(
+                engine.score([100, POISON], [5]),
+                engine.sample([POISON, 100], 2, lambda *_: 5),
+                return_exceptions=True,
+            )
+            for error in results:
+                assert isinstance(error, EngineRefused) and "no numbers" in error.problem
+            (again,) = await engine.score([100, 101], [5])
+            assert again.logprob == alone[0].logprob
+
+
+@pytest.mark.model
 async def test_the_stream_of_a_real_server_is_read_the_same_however_it_is_cut(llama: str) -> None:
     request = {"prompt": [5], "n_predict": 4, "n_probs": 2, "stream": True}
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
@@ -109,6 +130,16 @@ async def test_a_wrong_key_and_a_wrong_name_are_refused_and_the_key_not_told(lla
             async with connect(llama, sha256=SHA256, api_key=key, model=model):
                 pass
         assert key not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+async def test_an_idle_connection_is_made_anew(llama: str) -> None:
+    async with connect(llama, sha256=SHA256, api_key=KEY) as engine:
+        (step,) = await engine.score([5], [6])
+        await asyncio.sleep(25)
+        (again,) = await engine.score([5], [6])
+        assert again.logprob == step.logprob
 
 
 @functools.cache

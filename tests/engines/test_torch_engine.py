@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from scoring.verify import seedlock
 from subnet.engines.base import TOP, Params, SeedLock
+from subnet.engines.batch import PREFILL
 from subnet.engines.llamacpp import LlamaEngine
 from subnet.engines.models import SMOLLM2_135M, get_model, write_sums
 from subnet.engines.torch_engine import Precision, TransformersEngine
@@ -29,7 +30,6 @@ from tests.engines.tiny import CONTEXT, VOCABULARY, tiny_model
 torch = pytest.importorskip("torch", reason="the torch extra is not installed")
 transformers = pytest.importorskip("transformers", reason="the torch extra is not installed")
 
-from subnet.engines.torch_batch import PREFILL  # noqa: E402 - it imports torch
 
 Opened: TypeAlias = AbstractAsyncContextManager[Subject]
 Floats: TypeAlias = NDArray[np.float64]
@@ -63,7 +63,8 @@ async def opened(
             def fail(*_: object) -> None:
                 raise RuntimeError("CUDA error: device-side assert triggered")
 
-            engine._batch._model.register_forward_pre_hook(fail)
+            rows: Any = engine._batch._model
+            rows._model.register_forward_pre_hook(fail)
 
         yield Subject(
             engine,
@@ -192,7 +193,7 @@ async def test_answers_join_and_leave_in_any_order() -> None:
                 assert token.logprob == pytest.approx(step.logprob, abs=1e-4)
         batch = subject.engine._batch  # type: ignore[attr-defined]
         async with asyncio.timeout(60):
-            while batch._rows or batch._cache._layers:  # idle, it gives its memory back
+            while batch._rows or batch._model._cache._layers:  # idle, it gives its memory back
                 await asyncio.sleep(0.01)
 
 
@@ -220,7 +221,7 @@ async def test_every_token_has_a_place_of_its_own_and_all_other_places_are_empty
     padded = 0
     async with opened(*tiny_model()) as subject:
         batch = subject.engine._batch  # type: ignore[attr-defined]
-        cache, stale = batch._cache, list[int]()
+        cache, stale = batch._model._cache, list[int]()
         written: list[tuple[list[list[int]], int]] = []
         open_ = cache.open
 
@@ -248,6 +249,37 @@ async def test_every_token_has_a_place_of_its_own_and_all_other_places_are_empty
     assert padded > 10
 
 
+async def test_answers_to_one_prompt_pay_for_its_reading_once() -> None:
+    """And one pass gives log-probabilities and activations; all as if each were read alone."""
+    path, sha256 = tiny_model()
+    rng = np.random.default_rng(6)
+    prompt = rng.integers(2, VOCABULARY, 60).tolist()
+    answers = [rng.integers(2, VOCABULARY, 5).tolist() for _ in range(8)]
+    async with opened(path, sha256) as subject:
+        cache, positions = subject.engine._batch._model._cache, 0  # type: ignore[attr-defined]
+        open_ = cache.open
+
+        def note(first: int, places: Any, length: int) -> None:
+            nonlocal positions
+            positions += int((places >= 0).sum())
+            open_(first, places, length)
+
+        cache.open = note
+        readings = await asyncio.gather(*(subject.engine.read(prompt, said) for said in answers))
+        # The first reads the prompt; the others its last token and their own.
+        assert positions == 64 + 7 * 5
+        again = await subject.engine.score(prompt, answers[0])
+        assert positions == 64 + 8 * 5
+    for said, reading in zip(answers, readings, strict=True):
+        logprobs, hidden = reference(path, prompt + said)
+        for row, token, step in zip(logprobs[59:-1], said, reading.steps, strict=True):
+            assert step.token == token
+            assert step.logprob == pytest.approx(row[token], abs=1e-4)
+        assert reading.activations == pytest.approx(hidden[59:-1], rel=2**-7, abs=1e-3)
+    for one, other in zip(again, readings[0].steps, strict=True):
+        assert one.logprob == pytest.approx(other.logprob, abs=1e-4)
+
+
 POISON = 77
 
 
@@ -267,13 +299,13 @@ async def test_a_text_that_is_no_number_is_nobody_elses_trouble() -> None:
         )
 
     async with opened(*tiny_model(), slots=3) as subject:
-        model = subject.engine._batch._model  # type: ignore[attr-defined]
+        model = subject.engine._batch._model._model  # type: ignore[attr-defined]
         hook = model.get_input_embeddings().register_forward_hook(poisoned)
-        with pytest.raises(EngineAway, match="no numbers"):
+        with pytest.raises(EngineRefused, match="no numbers"):
             await answer(subject, [POISON, *long], Params(2))
-        with pytest.raises(EngineAway, match="no numbers"):
+        with pytest.raises(EngineRefused, match="no numbers"):
             await subject.engine.score([*long, POISON], short)
-        with pytest.raises(EngineAway, match="no numbers"):
+        with pytest.raises(EngineRefused, match="no numbers"):
             await subject.engine.activations(long, [POISON, *short])
         alone = [await pick(subject, long, 60), await pick(subject, short, 30)]
         for _ in range(3):
@@ -282,7 +314,7 @@ async def test_a_text_that_is_no_number_is_nobody_elses_trouble() -> None:
                 *(answer(subject, [*late, POISON, *long], Params(3)) for _ in range(4)),
                 return_exceptions=True,
             )
-            assert all(isinstance(error, EngineAway) for error in await broken)
+            assert all(isinstance(error, EngineRefused) for error in await broken)
             after = await pick(subject, short, 30)
             assert [*await beside, after] == [*alone, alone[1]]
         hook.remove()
@@ -300,12 +332,36 @@ async def test_a_step_that_hangs_is_given_up_and_the_loop_runs_on() -> None:
     hanging = threading.Event()
     async with opened(*tiny_model(), step_timeout_s=0.5) as subject:
         batch = subject.engine._batch  # type: ignore[attr-defined]
-        batch._model.register_forward_pre_hook(lambda *_: hanging.wait(60) and None)
+        batch._model._model.register_forward_pre_hook(lambda *_: hanging.wait(60) and None)
         with pytest.raises(EngineAway, match=r"within 0\.5 s"):
             await subject.engine.score([70], [71])
         with pytest.raises(EngineAway, match=r"within 0\.5 s"):
             await answer(subject, [70], Params(3))
         hanging.set()
+
+
+async def test_who_is_cancelled_while_waiting_leaves_the_queue_at_once() -> None:
+    """While the step runs that it would have to wait for."""
+    working, goes_on = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> None:
+        working.set()
+        goes_on.wait(60)
+
+    async with opened(*tiny_model(), slots=1) as subject:
+        batch = subject.engine._batch  # type: ignore[attr-defined]
+        batch._model._model.register_forward_pre_hook(hang)
+        served = asyncio.create_task(subject.engine.score([70], [71]))
+        await asyncio.to_thread(working.wait, 60)
+        waiting = [asyncio.create_task(subject.engine.score([70], [71])) for _ in range(5)]
+        while len(batch._waiting) < 5:
+            await asyncio.sleep(0)
+        for left, task in enumerate(reversed(waiting)):
+            task.cancel()
+            await asyncio.wait([task])
+            assert len(batch._waiting) == 4 - left
+        goes_on.set()
+        assert len(await served) == 1
 
 
 async def test_another_model_and_what_is_none_are_refused(tmp_path: Path) -> None:
@@ -334,6 +390,19 @@ async def test_another_model_and_what_is_none_are_refused(tmp_path: Path) -> Non
     (copy / "config.json").write_text(json.dumps({**config, "sliding_window": 16}))
     with pytest.raises(EngineRefused, match="do not attend to the whole text"):
         async with TransformersEngine.open(copy, sha256=write_sums(copy)):
+            pass
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("device", ["cuda", "auto"])
+async def test_a_gpu_is_chosen_by_name_or_found_and_its_failure_named(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as that goes without one; in half precision the suite runs on the CPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    path, sha256 = tiny_model()
+    with pytest.raises(EngineRefused, match=r"cannot open .* on cuda"):
+        async with TransformersEngine.open(path, sha256=sha256, device=device):
             pass
 
 
