@@ -10,9 +10,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["Call", "admin", "batch", "quantize", "sudo", "transfer"]
+__all__ = ["Call", "admin", "batch", "quantize", "storage_index", "sudo", "transfer"]
 
 U16_MAX = 65_535
+MECHANISM_STRIDE = 4096
 
 
 class Call(NamedTuple):
@@ -48,6 +49,11 @@ def batch(calls: list[Call]) -> Call:
 def transfer(to_ss58: str, rao: int) -> Call:
     """Move `rao` to an account; the sender keeps its existential deposit."""
     return Call("Balances", "transfer_keep_alive", {"dest": to_ss58, "value": int(rao)})
+
+
+def storage_index(netuid: int, mechanism: int) -> int:
+    """The index under which the chain keeps the weights of a subnet's mechanism."""
+    return mechanism * MECHANISM_STRIDE + int(netuid)
 
 
 def quantize(weights: Mapping[int, float]) -> dict[int, int]:

@@ -7,6 +7,8 @@ of its own. The SDK costs half a second to import, so it is imported when a conn
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import ipaddress
 from collections import defaultdict
 from collections.abc import (
     AsyncGenerator,
@@ -20,22 +22,21 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from chain.client.calls import Call, quantize
+from chain.client.calls import Call, quantize, storage_index
 from chain.client.commitment import Commitment, commitment_call
 from chain.client.commits import SaltedCommit, WaitingCommit
 from chain.client.faults import EXPIRED, refusal, translated
-from chain.client.metagraph import Metagraph, from_record, tls_key
+from chain.client.metagraph import EXPLAINS, Metagraph, from_record, tls_key
 from chain.client.subnet import Hyperparameters, Schedule
 from chain.errors import ChainAway, ChainError, ChainRefused
 from chain.types import Alpha, Rao
 
-__all__ = ["Chain", "Event", "Receipt", "Signer", "WeightsReceipt"]
+__all__ = ["SIGN_ANEW", "Chain", "Event", "Receipt", "Signer", "WeightsReceipt"]
 
 T = TypeVar("T")
 
 ERA_BLOCKS = 128  # how long the SDK's signatures live; after that an extrinsic can never land
 SIGN_ANEW_ATTEMPTS = 4
-MECHANISM_STRIDE = 4096  # weights of mechanism m lie under the index m * 4096 + netuid
 ANSWER_TIMEOUT_S = 20.0
 """Longest wait for a read. The SDK's own session can wait for ever once a node has hung up."""
 QUIET_S = 15.0
@@ -43,9 +44,7 @@ QUIET_S = 15.0
 CLOSE_S = 2.0
 """Longest wait for a subscription to end."""
 
-# The extrinsic has had no effect and the same one never will: read the nonce again and sign anew.
-# Most of these mean that somebody else signs with the same key.
-_SIGN_ANEW = frozenset(
+SIGN_ANEW = frozenset(
     {
         EXPIRED,
         "AncientBirthBlock",
@@ -56,6 +55,8 @@ _SIGN_ANEW = frozenset(
         "Usurped",
     }
 )
+"""Refusals after which an extrinsic has had no effect, and the same one never will: it can be
+signed anew. Most of them mean that somebody else signs with the same key."""
 
 
 class Signer(Protocol):
@@ -362,9 +363,20 @@ class Chain:
         self, netuid: int, uid: int, block: int | None = None, *, mechanism: int = 0
     ) -> dict[int, int]:
         """The row that `uid` has set in one mechanism, {uid: u16}; empty when it has set none."""
-        index = mechanism * MECHANISM_STRIDE + int(netuid)
+        index = storage_index(netuid, mechanism)
         row = await self.query("SubtensorModule", "Weights", index, int(uid), block=block)
         return {int(target): int(value) for target, value in row or ()}
+
+    async def last_update(
+        self, netuid: int, uid: int, block: int | None = None, *, mechanism: int = 0
+    ) -> int:
+        """Block of the last row, or commit to one, of `uid` in one mechanism.
+
+        That of its registration until it sets one; 0 where the chain knows of none.
+        """
+        index = storage_index(netuid, mechanism)
+        blocks = await self.query("SubtensorModule", "LastUpdate", index, block=block)
+        return int(blocks[uid]) if blocks and uid < len(blocks) else 0
 
     async def commitment(
         self, netuid: int, hotkey: str, block: int | None = None
@@ -374,17 +386,18 @@ class Chain:
         return None if record is None else Commitment.from_record(record)
 
     async def waiting_commits(
-        self, netuid: int, hotkey: str, block: int | None = None
+        self, netuid: int, hotkey: str, block: int | None = None, *, mechanism: int = 0
     ) -> tuple[WaitingCommit, ...]:
-        """What `hotkey` (ss58) has committed and the chain still holds, oldest first.
+        """What `hotkey` (ss58) has committed in one mechanism and the chain holds, oldest first.
 
         A salted commit is held until it is revealed or, once its epoch to be revealed in is over,
         until the next commit; a sealed one until it is opened or that epoch is over.
         """
         at = await self.block() if block is None else block
+        index = storage_index(netuid, mechanism)
         salted, sealed = await asyncio.gather(
-            self.query("SubtensorModule", "WeightCommits", int(netuid), hotkey, block=at),
-            self.query_map("SubtensorModule", "TimelockedWeightCommits", int(netuid), block=at),
+            self.query("SubtensorModule", "WeightCommits", index, hotkey, block=at),
+            self.query_map("SubtensorModule", "TimelockedWeightCommits", index, block=at),
         )
         found = [WaitingCommit.salted(entry) for entry in salted or ()]
         found += [
@@ -407,6 +420,14 @@ class Chain:
         async with self._answer():
             return Alpha((await self._client.staking.get(coldkey, hotkey, int(netuid))).rao)
 
+    async def nonce(self, account: str, block: int | None = None) -> int:
+        """How many extrinsics of `account` (ss58) had run after `block`; its next one's number.
+
+        What waits in a pool is not in it.
+        """
+        record = await self.query("System", "Account", account, block=block)
+        return 0 if record is None else int(record["nonce"])
+
     async def network_cost(self) -> Rao:
         """What `register_network` would lock now."""
         async with self._answer():
@@ -414,31 +435,40 @@ class Chain:
 
     # Everything signed
 
-    async def submit(self, request: Any, signer: Signer, *, role: str = "coldkey") -> Receipt:
+    async def submit(
+        self, request: Any, signer: Signer, *, role: str = "coldkey", nonce: int | None = None
+    ) -> Receipt:
         """Sign and send a Call or an SDK intent; wait until it is final.
 
         At most one extrinsic a key is under way: a shielded call uses the nonces n and n+1, so a
         second one beside it would take one of them. What cannot have had an effect (an outdated
         nonce or era, a shielded call that was not opened in time) is signed anew.
+
+        With `nonce` it is signed once, with that one: of all extrinsics with it the chain takes
+        one. If it was not this one, ChainRefused has a name in `SIGN_ANEW`.
         """
         address = signer.ss58_address
         async with self._one_in_flight[address]:
+            if nonce is not None:
+                return await self._send(request, signer, role, nonce)
             for attempt in range(1, SIGN_ANEW_ATTEMPTS + 1):
                 try:
                     return await self._send(request, signer, role)
                 except ChainRefused as refused:
-                    if refused.name not in _SIGN_ANEW or attempt == SIGN_ANEW_ATTEMPTS:
+                    if refused.name not in SIGN_ANEW or attempt == SIGN_ANEW_ATTEMPTS:
                         raise
             raise AssertionError("unreachable")
 
-    async def _send(self, request: Any, signer: Signer, role: str) -> Receipt:
+    async def _send(
+        self, request: Any, signer: Signer, role: str, nonce: int | None = None
+    ) -> Receipt:
         deadline = ERA_BLOCKS * await self.block_time()
         with translated(self.endpoint):
             # The SDK caches next nonces, and after a shielded pair n, n+1 it remembers n.
             self._substrate.raw.clear_nonce_cache_for_account(signer.ss58_address)
         with translated(self.endpoint):
             async with asyncio.timeout(deadline):
-                result = await self._while_heard(self._executed(request, signer, role))
+                result = await self._while_heard(self._executed(request, signer, role, nonce))
         if not result.success:
             raise self._refusal(result)
         block, _, index = str(result.extrinsic_id).partition("-")
@@ -451,12 +481,25 @@ class Chain:
             data=dict(result.data),
         )
 
-    async def _executed(self, request: Any, signer: Signer, role: str) -> Any:
+    async def _executed(
+        self, request: Any, signer: Signer, role: str, nonce: int | None = None
+    ) -> Any:
+        if nonce is not None:
+            return await self._numbered(request, signer, nonce)
         if isinstance(request, Call):
             return await self._client.submit_call(
                 await self._composed(request), signer, signer=role
             )
         return await self._client.execute(request, signer)
+
+    async def _numbered(self, request: Any, signer: Signer, nonce: int) -> Any:
+        """As the SDK executes a request that is not shielded, which takes no nonce there."""
+        if isinstance(request, Call):
+            composed = await self._client.compose(await self._composed(request))
+            return await self._substrate.submit(composed, signer, nonce=nonce)
+        plan = await self._client.plan(request, signer)
+        result = await self._substrate.submit(plan.call, signer, nonce=nonce)
+        return dataclasses.replace(result, data={**result.data, **plan.extras})
 
     async def _while_heard(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`, which may take many blocks; ChainAway once no read is answered.
@@ -533,6 +576,25 @@ class Chain:
         intent = ServeAxonTls(**where, certificate="0x" + tls_key.hex())
         return await self.submit(intent, hotkey, role="hotkey")
 
+    async def serve_explanations(
+        self, hotkey: Signer, netuid: int, host: str, port: int, *, tls_key: bytes
+    ) -> Receipt:
+        """Publish where `hotkey` explains scores, in the place of an axon, and marked as none."""
+        address = ipaddress.ip_address(host)
+        args = {
+            "netuid": int(netuid),
+            "version": 1,
+            "ip": int(address),
+            "port": port,
+            "ip_type": address.version,
+            "protocol": 4,
+            "placeholder1": EXPLAINS,
+            "placeholder2": 0,
+            "certificate": tls_key,
+        }
+        call = Call("SubtensorModule", "serve_axon_tls", args)
+        return await self.submit(call, hotkey, role="hotkey")
+
     async def set_commitment(self, hotkey: Signer, netuid: int, *fields: bytes) -> Receipt:
         """Publish up to three fields of 128 bytes under `hotkey`, instead of those before.
 
@@ -549,11 +611,12 @@ class Chain:
         *,
         version: int = 0,
         mechanism: int = 0,
+        nonce: int | None = None,
     ) -> WeightsReceipt:
         """Set the row of `hotkey` in one mechanism from shares {uid: float}; floats end here.
 
-        Sent in plain or as a timelocked commit, as the subnet asks. Raises ValueError when the
-        weights are no weights.
+        Sent in plain or as a timelocked commit, as the subnet asks; `nonce` as for `submit`.
+        Raises ValueError when the weights are no weights.
         """
         from bittensor.intents import SetWeights
 
@@ -565,15 +628,17 @@ class Chain:
             version_key=version,
             mechid=mechanism,
         )
-        receipt = await self.submit(intent, hotkey, role="hotkey")
+        receipt = await self.submit(intent, hotkey, role="hotkey", nonce=nonce)
         reveal = receipt.data.get("reveal_round")
         return WeightsReceipt(receipt.block, row, None if reveal is None else int(reveal))
 
-    async def commit_weights(self, hotkey: Signer, commit: SaltedCommit) -> Receipt:
+    async def commit_weights(
+        self, hotkey: Signer, commit: SaltedCommit, *, nonce: int | None = None
+    ) -> Receipt:
         """Put the hash of `commit` on the chain; its row and salt must be safe by now.
 
         Refused here, as the SDK does for sealed rows, when the row is too short: the chain would
-        only say so at the reveal.
+        only say so at the reveal. `nonce` as for `submit`.
         """
         settings = await self.hyperparameters(commit.netuid)
         least = settings.min_allowed_weights
@@ -582,7 +647,7 @@ class Chain:
             if list(commit.row) != [uid]:
                 text = f"{len(commit.row)} weights, and the subnet wants {least} at least"
                 raise ChainRefused("WeightVecLengthIsLow", text)
-        return await self.submit(commit.commit(), hotkey, role="hotkey")
+        return await self.submit(commit.commit(), hotkey, role="hotkey", nonce=nonce)
 
     async def reveal_weights(self, hotkey: Signer, commit: SaltedCommit) -> Receipt:
         """Show the row of `commit`, which holds from the receipt's block on.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chain.client.calls import Call
+from chain.client.calls import Call, storage_index
 from chain.scale import U16, U64, Codec, codec
 from chain.types import AccountId, blake2_256
 
@@ -29,7 +29,8 @@ _PREIMAGE: Codec[tuple[AccountId, int, list[int], list[int], list[int], int]] = 
 class SaltedCommit:
     """A row {uid: u16} that `hotkey` (ss58) hides behind a hash until it reveals it.
 
-    `salt` are u16 words that nobody can guess; `version` is the weights version key.
+    `salt` are u16 words that nobody can guess; `version` is the weights version key. The row is
+    that of one of the subnet's mechanisms.
     """
 
     hotkey: str
@@ -37,6 +38,7 @@ class SaltedCommit:
     row: Mapping[int, int]
     salt: tuple[int, ...]
     version: int = 0
+    mechanism: int = 0
 
     @property
     def hash(self) -> str:
@@ -48,27 +50,29 @@ class SaltedCommit:
         account = AccountId.from_ss58(self.hotkey)
         row, salt = list(self.row), list(self.salt)
         values = list(self.row.values())
-        preimage = (account, self.netuid, row, values, salt, self.version)
+        index = storage_index(self.netuid, self.mechanism)
+        preimage = (account, index, row, values, salt, self.version)
         return "0x" + blake2_256(_PREIMAGE.encode(preimage)).hex()
 
     def commit(self) -> Call:
         """The call that hides the row."""
-        args = {"netuid": self.netuid, "commit_hash": self.hash}
-        return Call("SubtensorModule", "commit_weights", args)
+        return self._call("commit", {"commit_hash": self.hash})
 
     def reveal(self) -> Call:
         """The call that shows it."""
-        return Call(
-            "SubtensorModule",
-            "reveal_weights",
-            {
-                "netuid": self.netuid,
-                "uids": list(self.row),
-                "values": list(self.row.values()),
-                "salt": list(self.salt),
-                "version_key": self.version,
-            },
-        )
+        shown = {
+            "uids": list(self.row),
+            "values": list(self.row.values()),
+            "salt": list(self.salt),
+            "version_key": self.version,
+        }
+        return self._call("reveal", shown)
+
+    def _call(self, verb: str, args: dict[str, object]) -> Call:
+        if self.mechanism == 0:
+            return Call("SubtensorModule", f"{verb}_weights", {"netuid": self.netuid, **args})
+        where = {"netuid": self.netuid, "mecid": self.mechanism}
+        return Call("SubtensorModule", f"{verb}_mechanism_weights", {**where, **args})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,11 @@ from typing import Any
 
 from chain.types import Alpha
 
-__all__ = ["Metagraph", "Neuron", "from_record", "tls_key"]
+__all__ = ["EXPLAINS", "Metagraph", "Neuron", "from_record", "tls_key"]
+
+
+EXPLAINS = 1
+"""`placeholder1` of an axon that answers no challenges. The chain gives that field no meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class Neuron:
     `stake` decides permits and weights (own alpha plus weighted root stake); `alpha` is what lies
     on the hotkey. `emission` is what the last epoch paid. `host` and `port` are None when the
     neuron has published no axon. `tls_key` is one algorithm byte and the public key it published
-    with its axon, None when there is none: then it is asked in the clear.
+    with its axon, None when there is none: then it is asked in the clear. `explains`: it is no
+    miner's axon, but that of a validator which tells miners why they got what they got.
     """
 
     uid: int
@@ -42,6 +47,7 @@ class Neuron:
     host: str | None
     port: int | None
     tls_key: bytes | None = None
+    explains: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,10 @@ def from_record(
     dividends, last_update = column("dividends"), column("last_update")
     registered_at = column("block_at_registration")
     axons = [_address(axon) for axon in column("axons")]
+    explains = [
+        isinstance(axon, Mapping) and axon.get("placeholder1") == EXPLAINS
+        for axon in column("axons")
+    ]
     return Metagraph(
         netuid=netuid,
         block=int(record["block"]),
@@ -121,6 +131,7 @@ def from_record(
                 port=axons[uid][1],
                 # An algorithm without a key: this is how a key is withdrawn.
                 tls_key=key if len(key := keys.get(hotkey, b"")) > 1 else None,
+                explains=explains[uid],
             )
             for uid, hotkey in enumerate(hotkeys)
         ),
