@@ -14,7 +14,7 @@ import math
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
 from bittensor_core import Keypair
@@ -26,9 +26,10 @@ from subnet.protocol import Answer, Challenge
 from subnet.wire import tls
 from subnet.wire.auth import MAX_AHEAD_NS, Caller
 from subnet.wire.axon import Axon, Counters
-from subnet.wire.limits import Limits
+from subnet.wire.limits import MIB, Limits
 from subnet.wire.nonce import NonceStore, ReplaySet
 from subnet.wire.policy import Ages, PermitPolicy
+from subnet.wire.receipts import Receipts
 from subnet.wire.shared import SharedStore, StoreAway
 
 log = logging.getLogger(__name__)
@@ -187,6 +188,17 @@ def tls_of(settings: MinerSettings) -> tuple[ssl.SSLContext, bytes] | None:
         raise InvalidSetting(name, "the settings", problem) from None
 
 
+@contextlib.contextmanager
+def receipts_of(table: MinerTable) -> Iterator[Receipts | None]:
+    """What keeps receipts, if the settings want it. Raises StateError."""
+    if table.receipts is None:
+        yield None
+        return
+    path = table.receipts.expanduser()
+    with contextlib.closing(Receipts(path, most_bytes=table.receipts_mib * MIB)) as receipts:
+        yield receipts
+
+
 def axon_of(
     settings: MinerSettings,
     keypair: Keypair,
@@ -194,9 +206,11 @@ def axon_of(
     policy: PermitPolicy,
     nonces: NonceStore,
     handler: Handler,
+    receipts: Receipts | None = None,
 ) -> Axon:
     """An axon that hands the subnet's questions to `handler`; it does not listen yet."""
-    axon = Axon(keypair, policy=policy, nonces=nonces, limits=limits_of(settings.miner))
+    limits = limits_of(settings.miner)
+    axon = Axon(keypair, policy=policy, nonces=nonces, limits=limits, receipts=receipts)
     axon.handle(subnet.path, subnet.challenge, subnet.answer, handler)
     return axon
 

@@ -32,6 +32,7 @@ from miners.front import (
     find_store_problem,
     nonces_of,
     policy_of,
+    receipts_of,
     store_of,
     tls_of,
 )
@@ -116,12 +117,17 @@ async def _mine(settings: MinerSettings, command: Sequence[str]) -> None:
     policy, secret, store = policy_of(table), tls_of(settings), store_of(table, hotkey)
     desk = Desk()
 
-    async with nonces_of(store) as nonces, Chain.connect(settings.network.endpoint) as chain:
+    async with (
+        nonces_of(store) as nonces,
+        Chain.connect(settings.network.endpoint) as chain,
+        contextlib.AsyncExitStack() as stack,
+    ):
         front: Front
         if table.workers > 1:
             front = Crew(settings, command, subnet, policy, desk.answer)
         else:
-            axon = axon_of(settings, keypair, subnet, policy, nonces, desk.answer)
+            receipts = stack.enter_context(receipts_of(table))
+            axon = axon_of(settings, keypair, subnet, policy, nonces, desk.answer, receipts)
             front = Alone(axon, secret and secret[0])
         key = secret and secret[1]
         miner = _Miner(settings, keypair, subnet, desk, policy, front, store, key)

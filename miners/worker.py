@@ -14,7 +14,7 @@ import socket
 from typing import Any
 
 from miners.channel import Channel, Frame, Kind, pack_question
-from miners.front import axon_of, nonces_of, policy_of, store_of, tls_of
+from miners.front import axon_of, nonces_of, policy_of, receipts_of, store_of, tls_of
 from subnet.config import MinerSettings, open_hotkey
 from subnet.definition import Subnet, load
 from subnet.errors import RequestRefused
@@ -52,8 +52,11 @@ async def _serve(
     policy = policy_of(settings.miner)
     hatch = Hatch(channel, subnet)
     secret = tls_of(settings)
-    async with nonces_of(store_of(settings.miner, keypair.ss58_address)) as nonces:
-        axon = axon_of(settings, keypair, subnet, policy, nonces, hatch.ask)
+    async with contextlib.AsyncExitStack() as stack:
+        store = store_of(settings.miner, keypair.ss58_address)
+        nonces = await stack.enter_async_context(nonces_of(store))
+        receipts = stack.enter_context(receipts_of(settings.miner))
+        axon = axon_of(settings, keypair, subnet, policy, nonces, hatch.ask, receipts)
         await axon.start("", 0, sock=listener, tls=secret and secret[0])
         channel.send(Kind.READY)
         line = asyncio.create_task(_listen(channel, hatch, policy))

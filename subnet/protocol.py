@@ -130,13 +130,32 @@ class Failure(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """A miner's signature for what came, kept: whoever has both bodies can verify it again.
+
+    `version` is "1+request" where the question was signed for too, and "1" where only the answer,
+    the asker and `nonce` were: the asker's clock as it signed the request, in Unix nanoseconds.
+    `scheme` is "sr25519" or "ed25519", `digest` the sha256 of what came in lowercase hex, `value`
+    64 bytes.
+    """
+
+    version: str
+    scheme: str
+    nonce: int
+    digest: str
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Reply(Generic[T]):
     """What came of asking one miner: exactly one of `answer` and `failure` is set.
 
     The answer of a stream is the tuple of its chunks. `signed` says that the miner signed what
     came, be it an answer or a refusal; only then is `code`, a refusing miner's own word for why,
     more than somebody's on the way. `body` is what came, byte for byte (empty for a stream).
-    `asked` counts the times the question was sent.
+    `asked` counts the times the question was sent, `nonce` is that of the last time: the asker's
+    clock in Unix nanoseconds. `signature` is what the miner signed with, where it did. `audited`
+    is False where the answer was not drawn to be looked at: see `Subnet.audit_rate`.
     """
 
     uid: int
@@ -150,6 +169,9 @@ class Reply(Generic[T]):
     code: str = ""
     body: bytes = field(default=b"", repr=False)
     asked: int = 1
+    nonce: int | None = None
+    signature: Signature | None = None
+    audited: bool = True
 
 
 @dataclass(frozen=True, slots=True)

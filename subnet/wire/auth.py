@@ -2,7 +2,8 @@
 
 Pure functions: bytes and a clock reading in, facts or an error out. btauth/1 is the format of
 `bittensor.http_auth`, byte for byte; this verifier accepts a subset of what that one does (see
-`is_signed_by`). Replay and permission are decided elsewhere.
+`is_signed_by`). Whoever asks for it gets its answer signed as twresp/1+request, which names the
+question as well. Replay and permission are decided elsewhere.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import bittensor_core
 import ed25519_zebra
 import sr25519
 
+from subnet.protocol import Signature
 from subnet.wire.errors import (
     AnswerForged,
     AnswerUnsigned,
@@ -46,6 +48,13 @@ ANSWER_VERSION: Final = "X-TW-Resp-Version"
 ANSWER_HOTKEY: Final = "X-TW-Resp-Hotkey"
 ANSWER_CRYPTO: Final = "X-TW-Resp-Crypto"
 ANSWER_SIGNATURE: Final = "X-TW-Resp-Signature"
+ANSWER_ACCEPT: Final = "X-TW-Resp-Accept"
+"""In a request: the version that its answer shall be signed as, if the miner knows it."""
+
+PLAIN: Final = "1"
+"""The answer's signature names the answer, the asker and the request's nonce."""
+BOUND: Final = "1+request"
+"""And the request's method, target and body: which question this is the answer to."""
 
 _REQUEST_HEADERS = {
     spelling: name
@@ -123,6 +132,15 @@ class Claim:
     receiver: str | None
     nonce: int
     signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked, as the signature of a bound answer names it: `body` by its digest."""
+
+    method: str
+    target: str
+    body: Digest
 
 
 def digest_of(body: bytes) -> Digest:
@@ -283,11 +301,18 @@ def request_payload(
 
 
 def sign_answer(
-    keypair: Signer, *, nonce: int, sender: str, status: int, body: bytes | Digest
+    keypair: Signer,
+    *,
+    nonce: int,
+    sender: str,
+    status: int,
+    body: bytes | Digest,
+    asked: Asked | None = None,
 ) -> dict[str, str]:
     """Headers that prove `keypair` gives `body` to the request `nonce` of `sender`.
 
-    The body of a stream is the digest of its chunks, and its status 200.
+    With `asked`, that it is the answer to this question. The body of a stream is the digest of
+    its chunks, and its status 200.
     """
     scheme = _scheme_of(keypair)
     payload = answer_payload(
@@ -297,15 +322,18 @@ def sign_answer(
         responder=keypair.ss58_address,
         status=status,
         body=body,
+        asked=asked,
     )
     headers = name_signer(keypair)
+    if asked is not None:
+        headers[ANSWER_VERSION] = BOUND
     headers[ANSWER_SIGNATURE] = "0x" + keypair.sign(payload).hex()
     return headers
 
 
 def name_signer(keypair: Signer) -> dict[str, str]:
     """The headers of an answer that say who signs it: all that a stream starts with."""
-    headers = {ANSWER_VERSION: "1", ANSWER_HOTKEY: keypair.ss58_address}
+    headers = {ANSWER_VERSION: PLAIN, ANSWER_HOTKEY: keypair.ss58_address}
     scheme = _scheme_of(keypair)
     if scheme != SR25519:
         headers[ANSWER_CRYPTO] = scheme
@@ -320,11 +348,13 @@ def verify_answer(
     sender: str,
     status: int,
     body: bytes | Digest,
-) -> None:
-    """Raise unless `hotkey` signed this answer to the request `nonce` of `sender`.
+    asked: Asked | None = None,
+) -> Signature:
+    """What `hotkey` signed for this answer to the request `nonce` of `sender`.
 
-    AnswerUnsigned when no signature header is there, AnswerForged when they do not hold.
-    A failed check is never tried again under the other scheme.
+    A bound signature is taken only with `asked`, and then a plain one too: not every kit makes
+    others. Raises AnswerUnsigned when no signature header is there, AnswerForged when they do not
+    hold. A failed check is never tried again under the other scheme, nor as the other version.
     """
     values: dict[str, str] = {}
     for line, value in headers:
@@ -335,8 +365,9 @@ def verify_answer(
             values[name] = value
     if not values:
         raise AnswerUnsigned
-    if values.get(ANSWER_VERSION.lower()) != "1":
-        raise AnswerForged(f"{ANSWER_VERSION} must be 1")
+    version = values.get(ANSWER_VERSION.lower(), "")
+    if version != PLAIN and (asked is None or version != BOUND):
+        raise AnswerForged(f"{ANSWER_VERSION} must be {PLAIN}")
     if values.get(ANSWER_HOTKEY.lower()) != hotkey:
         raise AnswerForged("the answer is signed by another hotkey, or names none")
     scheme = values.get(ANSWER_CRYPTO.lower(), SR25519)
@@ -345,31 +376,68 @@ def verify_answer(
     signature = values.get(ANSWER_SIGNATURE.lower(), "")
     if not _ANSWER_SIGNATURE_FORM.fullmatch(signature):
         raise AnswerForged(f"{ANSWER_SIGNATURE} must be 0x and 128 lowercase hex digits")
-    public_key = find_public_key(hotkey)
-    payload = answer_payload(
-        scheme=scheme, nonce=nonce, sender=sender, responder=hotkey, status=status, body=body
-    )
-    if public_key is None or not is_signed_by(
-        public_key, scheme, payload, bytes.fromhex(signature[2:])
-    ):
+    digest = Digest(body) if isinstance(body, str) else digest_of(body)
+    found = Signature(version, scheme, nonce, digest, bytes.fromhex(signature[2:]))
+    if not is_answer_signed(found, hotkey=hotkey, sender=sender, status=status, asked=asked):
         raise AnswerForged("the signature does not match the answer")
+    return found
+
+
+def is_answer_signed(
+    signature: Signature, *, hotkey: str, sender: str, status: int, asked: Asked | None
+) -> bool:
+    """Whether `signature` is `hotkey`'s, for the body of its digest, to this request of `sender`.
+
+    `asked` counts where the signature names a question, and must be there then.
+    """
+    public_key = find_public_key(hotkey)
+    bound = signature.version == BOUND
+    if public_key is None or (bound and asked is None):
+        return False
+    try:
+        payload = answer_payload(
+            scheme=signature.scheme,
+            nonce=signature.nonce,
+            sender=sender,
+            responder=hotkey,
+            status=status,
+            body=Digest(signature.digest),
+            asked=asked if bound else None,
+        )
+    except ValueError:  # nobody can have signed such a target
+        return False
+    return is_signed_by(public_key, signature.scheme, payload, signature.value)
 
 
 def answer_payload(
-    *, scheme: str, nonce: int, sender: str, responder: str, status: int, body: bytes | Digest
+    *,
+    scheme: str,
+    nonce: int,
+    sender: str,
+    responder: str,
+    status: int,
+    body: bytes | Digest,
+    asked: Asked | None = None,
 ) -> bytes:
-    """The bytes twresp/1 signs: seven lines, no trailing newline."""
-    return "\n".join(
-        (
-            "twresp/1",
-            scheme,
-            str(nonce),
-            sender,
-            responder,
-            str(status),
-            body if isinstance(body, str) else hashlib.sha256(body).hexdigest(),
-        )
-    ).encode()
+    """The bytes that an answer's signature is over: seven lines, or ten with `asked`.
+
+    No trailing newline. Raises ValueError for a method or target with a line break.
+    """
+    lines = [
+        f"twresp/{PLAIN}",
+        scheme,
+        str(nonce),
+        sender,
+        responder,
+        str(status),
+        body if isinstance(body, str) else hashlib.sha256(body).hexdigest(),
+    ]
+    if asked is not None:
+        if "\n" in asked.method or "\n" in asked.target:
+            raise ValueError("a method or target with a line break")
+        lines[0] = f"twresp/{BOUND}"
+        lines += [asked.method.upper(), asked.target, asked.body]
+    return "\n".join(lines).encode()
 
 
 @functools.lru_cache(maxsize=4096)

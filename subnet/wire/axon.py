@@ -30,8 +30,12 @@ from subnet.errors import Declined, RequestRefused
 from subnet.protocol import A, C, Challenge, Chunk, Form, K, Message
 from subnet.wire import codec, stream
 from subnet.wire.auth import (
+    ANSWER_ACCEPT,
+    BOUND,
+    Asked,
     Caller,
     Claim,
+    Digest,
     Signer,
     check_freshness,
     check_receiver,
@@ -47,6 +51,7 @@ from subnet.wire.limits import ByteShares, Limits, RateLimiter, Slots
 from subnet.wire.listener import Listener, bind
 from subnet.wire.nonce import NonceStore, ReplaySet
 from subnet.wire.policy import Policy
+from subnet.wire.receipts import Receipts
 from subnet.wire.waiting import WaitingRoom
 
 logger = logging.getLogger(__name__)
@@ -68,6 +73,18 @@ class _Route:
     answer_type: type[Message]
     handler: Callable[[Any, Caller], Any]
     streams: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request whose signature holds, and what its answer is signed for.
+
+    `bound` says that the caller wants the question signed for, too.
+    """
+
+    claim: Claim
+    asked: Asked
+    bound: bool
 
 
 @dataclass(slots=True)
@@ -102,8 +119,10 @@ class Axon:
         nonces: NonceStore | None = None,
         limits: Limits | None = None,
         clock: Callable[[], int] = time.time_ns,
+        receipts: Receipts | None = None,
     ) -> None:
         self._keypair = keypair
+        self._receipts = receipts
         self._hotkey = keypair.ss58_address
         self._policy = policy
         self._limits = limits = limits or Limits()
@@ -286,7 +305,9 @@ class Axon:
             raise RequestRefused(admission.status, admission.verdict.value, admission.message)
         # 6. The body, and the signature over all of it.
         body = await self._read_body(request, held)
-        check_signature(claim, method=request.method, target=target, body=await hash_body(body))
+        asked = Asked(request.method, target, await hash_body(body))
+        check_signature(claim, method=request.method, target=target, body=asked.body)
+        verified = _Request(claim, asked, headers.get(ANSWER_ACCEPT) == BOUND)
         # 7. Replay. The clock is read again: a body may have dripped in until the nonce was
         # stale, and the store may have forgotten it by then.
         now_ns = self._clock()
@@ -298,13 +319,13 @@ class Axon:
             if refusal.status != 429:
                 raise
             # The nonce was new, and a share that processes have together is used up.
-            return await self._refuse_signed(refusal, request_id, claim)
+            return await self._refuse_signed(refusal, request_id, verified)
         connection.vouch()
         # From here on every outcome is signed.
         try:
-            return await self._answer(request, route, claim, admission.stake, body, request_id)
+            return await self._answer(request, route, verified, admission.stake, body, request_id)
         except RequestRefused as refusal:
-            return await self._refuse_signed(refusal, request_id, claim)
+            return await self._refuse_signed(refusal, request_id, verified)
 
     async def _read_body(self, request: web.BaseRequest, held: _Held) -> bytes:
         limits, content = self._limits, request.content
@@ -341,12 +362,12 @@ class Axon:
         self,
         request: web.BaseRequest,
         route: _Route,
-        claim: Claim,
+        verified: _Request,
         stake: int,
         body: bytes,
         request_id: str,
     ) -> web.StreamResponse:
-        caller = Caller(claim.hotkey, claim.nonce)
+        caller = Caller(verified.claim.hotkey, verified.claim.nonce)
         if not self._rate.take(caller.hotkey):
             raise RequestRefused(429, "caller_rate_limited", "too many requests from this caller")
         try:
@@ -356,13 +377,13 @@ class Axon:
         await self._room.enter(caller.hotkey, stake)
         try:
             if route.streams:
-                return await self._stream(request, route, claim, challenge, caller, request_id)
+                return await self._stream(request, route, verified, challenge, caller, request_id)
             handling = route.handler(challenge, caller)
             payload = await self._work(handling, route, caller, self._limits.handler_s, request_id)
         finally:
             self._room.leave(caller.hotkey)
         self.counters.answered += 1
-        return await self._sign(200, payload, claim, route.answer_type.form.value)
+        return await self._sign(200, payload, verified, route.answer_type.form.value)
 
     async def _work(
         self,
@@ -395,7 +416,7 @@ class Axon:
         self,
         request: web.BaseRequest,
         route: _Route,
-        claim: Claim,
+        verified: _Request,
         challenge: Challenge,
         caller: Caller,
         request_id: str,
@@ -420,7 +441,7 @@ class Axon:
                 await response.prepare(request)
                 try:
                     async with asyncio.timeout(limits.stream_s):
-                        await self._send_chunks(request, claim, data, next_chunk)
+                        await self._send_chunks(request, verified, data, next_chunk)
                 except ConnectionError:
                     logger.debug("the caller has left stream %s", request_id)
                 except (TimeoutError, RequestRefused, _StreamCut, ValueError) as error:
@@ -434,7 +455,7 @@ class Axon:
     async def _send_chunks(
         self,
         request: web.BaseRequest,
-        claim: Claim,
+        verified: _Request,
         data: bytes | None,
         next_chunk: Callable[[float], Awaitable[bytes | None]],
     ) -> None:
@@ -447,8 +468,10 @@ class Axon:
             await self._write(request, event)
             tally.add(data)
             data = await next_chunk(limits.stream_idle_s)
+        claim = verified.claim
         end = stream.end_event(self._keypair, tally, nonce=claim.nonce, sender=claim.hotkey)
         await self._write(request, end)
+        self._keep(verified, stream.STATUS, tally.digest)
 
     async def _write(self, request: web.BaseRequest, data: bytes) -> None:
         # Its own draining knows no deadline.
@@ -469,23 +492,39 @@ class Axon:
     # Responses
 
     async def _refuse_signed(
-        self, refusal: RequestRefused, request_id: str, claim: Claim
+        self, refusal: RequestRefused, request_id: str, verified: _Request
     ) -> web.StreamResponse:
         body = self._refusal(refusal, request_id)
-        return await self._sign(refusal.status, body, claim, Form.JSON.value)
+        return await self._sign(refusal.status, body, verified, Form.JSON.value)
 
     async def _sign(
-        self, status: int, body: bytes, claim: Claim, content_type: str
+        self, status: int, body: bytes, verified: _Request, content_type: str
     ) -> web.StreamResponse:
+        digest = await hash_body(body)
         headers = sign_answer(
             self._keypair,
-            nonce=claim.nonce,
-            sender=claim.hotkey,
+            nonce=verified.claim.nonce,
+            sender=verified.claim.hotkey,
             status=status,
-            body=await hash_body(body),
+            body=digest,
+            asked=verified.asked if verified.bound else None,
         )
+        self._keep(verified, status, digest)
         headers["Content-Type"] = content_type
         return cast(web.StreamResponse, Sealed(status, headers, body))
+
+    def _keep(self, verified: _Request, status: int, answer: Digest) -> None:
+        if self._receipts is not None:
+            asked = verified.asked
+            self._receipts.add(
+                verified.claim,
+                miner=self._hotkey,
+                target=asked.target,
+                request=asked.body,
+                status=status,
+                answer=answer,
+                time=self._clock() / 1e9,
+            )
 
     def _refuse(self, refusal: RequestRefused, request_id: str) -> web.StreamResponse:
         return self._unsigned(refusal.status, self._refusal(refusal, request_id))

@@ -21,9 +21,29 @@ from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
 
-from subnet.protocol import A, Challenge, Failure, K, Message, Reply, Target, Timing, Unverified
+from subnet.protocol import (
+    A,
+    Challenge,
+    Failure,
+    K,
+    Message,
+    Reply,
+    Signature,
+    Target,
+    Timing,
+    Unverified,
+)
 from subnet.wire import codec
-from subnet.wire.auth import Digest, Signer, hash_body, sign_request, verify_answer
+from subnet.wire.auth import (
+    ANSWER_ACCEPT,
+    BOUND,
+    Asked,
+    Digest,
+    Signer,
+    hash_body,
+    sign_request,
+    verify_answer,
+)
 from subnet.wire.clock import ClockWatch
 from subnet.wire.connections import Connection, Connections, Response, request_head
 from subnet.wire.errors import (
@@ -260,11 +280,11 @@ class Dendrite:
             received = [task.result() for task in tasks]
         replies: list[Reply[T]] = []
         held_since = time.perf_counter()
-        for target, one in zip(targets, received, strict=True):
+        for target, question, one in zip(targets, questions, received, strict=True):
             if time.perf_counter() - held_since > _HELD_S:
                 await asyncio.sleep(0)
                 held_since = time.perf_counter()
-            replies.append(await self._judge(target, one, judge))
+            replies.append(await self._judge(target, question, one, judge))
         self._clock.tell()
         return replies
 
@@ -330,6 +350,7 @@ class Dendrite:
                 receiver=target.hotkey,
                 nonce=received.nonce,
             )
+            headers[ANSWER_ACCEPT] = BOUND
             headers["Content-Type"] = question.content_type
             headers["Content-Length"] = str(len(question.body))
             head = request_head(question.path, f"{host}:{target.port}", headers)
@@ -413,15 +434,19 @@ class Dendrite:
         stamps.last_byte = response.arrival()
 
     async def _judge(
-        self, target: Target, received: _Received[M], judge: Callable[[_Received[M]], T]
+        self,
+        target: Target,
+        question: _Question,
+        received: _Received[M],
+        judge: Callable[[_Received[M]], T],
     ) -> Reply[T]:
         """The reply that `received` amounts to."""
-        failure, detail, signed, code = received.failure, received.detail, False, ""
+        failure, detail, code = received.failure, received.detail, ""
+        signature: Signature | None = None
         answer: T | None = None
         if failure is None and received.status is not None:
             try:
-                await self._check_signature(target, received)
-                signed = True
+                signature = await self._check_signature(target, question, received)
             except AnswerUnsigned as error:
                 failure, detail = Failure.UNSIGNED, str(error)
             except StreamBroken as error:
@@ -434,7 +459,7 @@ class Dendrite:
                 code, detail, offset_s = _read_refusal(received)
                 if offset_s is not None:
                     self._clock.note(target.hotkey, offset_s)
-        if signed:
+        if signature is not None:
             self._clock.note(target.hotkey, 0.0)
         if failure is None:
             try:
@@ -452,30 +477,34 @@ class Dendrite:
             failure=failure,
             detail=detail,
             status=received.status,
-            signed=signed,
+            signed=signature is not None,
             timing=Timing(*received.stamps.timing()),
             code=code,
             body=received.body,
             asked=received.sent,
+            nonce=received.nonce or None,
+            signature=signature,
         )
 
-    async def _check_signature(self, target: Target, received: _Received[M]) -> None:
-        """Raise AnswerRefused unless the miner has signed for what came, all of it."""
+    async def _check_signature(
+        self, target: Target, question: _Question, received: _Received[M]
+    ) -> Signature:
+        """What the miner has signed for what came, all of it. Raises AnswerRefused."""
         if received.stream is not None:
-            received.stream.check_end(
+            return received.stream.check_end(
                 received.headers.items(),
                 hotkey=target.hotkey,
                 nonce=received.nonce,
                 sender=self._hotkey,
             )
-            return
-        verify_answer(
+        return verify_answer(
             received.headers.items(),
             hotkey=target.hotkey,
             nonce=received.nonce,
             sender=self._hotkey,
             status=received.status or 0,
             body=await hash_body(received.body),
+            asked=Asked("POST", question.path, question.digest),
         )
 
 

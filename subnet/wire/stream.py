@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from subnet.protocol import Signature
 from subnet.wire.auth import ANSWER_SIGNATURE, Digest, Signer, sign_answer, verify_answer
 from subnet.wire.errors import StreamBroken
 
@@ -116,8 +117,8 @@ class StreamReader:
 
     def check_end(
         self, headers: Iterable[tuple[str, str]], *, hotkey: str, nonce: int, sender: str
-    ) -> None:
-        """Raise unless the stream is over and `hotkey` has signed for all its chunks.
+    ) -> Signature:
+        """What `hotkey` signed for all chunks of a stream that is over.
 
         `headers` are those that came before the stream. Raises AnswerRefused.
         """
@@ -128,7 +129,7 @@ class StreamReader:
             raise StreamBroken("the end of the stream counts other chunks")
         if digest != self._tally.digest:
             raise StreamBroken("the end of the stream is of other chunks")
-        verify_answer(
+        return verify_answer(
             [*headers, (ANSWER_SIGNATURE, signature)],
             hotkey=hotkey,
             nonce=nonce,

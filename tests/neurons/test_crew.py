@@ -26,6 +26,7 @@ from subnet.wire.axon import Axon
 from subnet.wire.dendrite import Dendrite
 from subnet.wire.listener import bind
 from subnet.wire.policy import PermitPolicy
+from subnet.wire.receipts import read_receipts
 from tests.neurons.parrot import Parrot, Said, Say
 from tests.wire.redisserver import RedisServer, needs_redis, redis_server
 from tests.wire.world import Heard, hear, request_bytes, signed
@@ -137,6 +138,21 @@ async def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end
         await asyncio.sleep(0.05)
+
+
+async def test_all_workers_keep_their_receipts_in_one_file(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    path = tmp_path / "receipts.jsonl"
+    async with crew_of(settings_of(tmp_path, redis.url, receipts=path)) as served:
+        replies = await served.ask("a", "b", "c", "d")
+    kept = {receipt.nonce: receipt for receipt in read_receipts(path)}
+    assert len(replies) == 4 <= len(kept)
+    for reply in replies:
+        assert reply.nonce is not None and reply.signature is not None
+        receipt = kept[reply.nonce]
+        assert receipt.holds and (receipt.miner, receipt.status) == (reply.hotkey, reply.status)
+        assert receipt.answer == reply.signature.digest
 
 
 async def test_workers_share_a_port_a_model_and_what_they_know(

@@ -1,11 +1,13 @@
 """Writes docs/wire-vectors.json anew: `python -m tests.wire.make_vectors`.
 
-Requests are signed by the SDK, answers and streams by the TaoWire kit: not by the code that the
-vectors are to test. sr25519 signs with randomness, so every run gives other signatures.
+Requests are signed by the SDK, answers and streams by the TaoWire kit, and what only our format has
+by bare keys over text made here: not by the code that the vectors are to test. sr25519 signs with
+randomness, so every run gives other signatures.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Sequence
@@ -356,6 +358,148 @@ def refused_streams() -> list[dict[str, Any]]:
     return cases
 
 
+# Answers that name their question, and journals that keep their signatures
+
+
+def bound(
+    name: str,
+    *,
+    keypair: Keypair = BOB,
+    sender: str = ALICE.ss58_address,
+    status: int = 200,
+    body: bytes = b'{"text":"hi"}',
+    method: str = "POST",
+    target: str = "/generate",
+    question: bytes = BODY,
+) -> dict[str, Any]:
+    """An honest answer of version 1+request, and the bytes that were signed."""
+    payload = "\n".join(
+        (
+            "twresp/1+request", scheme_of(keypair), str(NONCE), sender, keypair.ss58_address,
+            str(status), hashlib.sha256(body).hexdigest(), method, target,
+            hashlib.sha256(question).hexdigest(),
+        )
+    )  # fmt: skip
+    headers = [["X-TW-Resp-Version", "1+request"], ["X-TW-Resp-Hotkey", keypair.ss58_address]]
+    if keypair.crypto_type == CRYPTO_ED25519:
+        headers.append(["X-TW-Resp-Crypto", "ed25519"])
+    headers.append(["X-TW-Resp-Signature", "0x" + keypair.sign(payload.encode()).hex()])
+    return {
+        "name": name,
+        "hotkey": keypair.ss58_address,
+        "nonce": str(NONCE),
+        "sender": sender,
+        "status": status,
+        "body": body.hex(),
+        "request": {"method": method, "target": target, "body": question.hex()},
+        "payload": payload,
+        "headers": headers,
+    }
+
+
+def accepted_bound() -> list[dict[str, Any]]:
+    return [
+        bound("plain"),
+        bound("ed25519", keypair=BOB_ED),
+        bound("to an ed25519 sender", sender=ALICE_ED.ss58_address),
+        bound("a refusal after authentication", status=503, body=b'{"error":"busy"}'),
+        bound("a query, as it travels", target="/generate?n=3&mode=a%20b"),
+        bound("bodies that are no text", body=bytes(range(256)), question=bytes(range(255))),
+    ]
+
+
+def refused_bound() -> list[dict[str, Any]]:
+    facts = bound("")["request"]
+    return [
+        not_signed_so(bound(""), "to another question", request=facts | {"body": "7b7d"}),
+        not_signed_so(bound(""), "at another path", request=facts | {"target": "/other"}),
+        not_signed_so(bound(""), "by another method", request=facts | {"method": "PUT"}),
+        not_signed_so(bound(""), "another body", body=b'{"text":"ho"}'.hex()),
+        not_signed_so(bound(""), "another status", status=500),
+        not_signed_so(bound(""), "to another request", nonce=str(NONCE + 1)),
+        not_signed_so(bound(""), "to another sender", sender=CHARLIE.ss58_address),
+        not_signed_so(with_header(bound(""), "X-TW-Resp-Version", "1"), "said to name no question"),
+        not_signed_so(
+            with_header(answer(""), "X-TW-Resp-Version", "1+request") | {"request": facts},
+            "said to name its question",
+        ),
+    ]
+
+
+def journal_lines() -> dict[str, Any]:
+    """A round's line, and the same with one thing changed, each as text; replies that it forges."""
+
+    def kept(case: dict[str, Any], task: str, **more: Any) -> dict[str, Any]:
+        headers = dict(map(tuple, case["headers"]))
+        crypto = {"crypto": "ed25519"} if "X-TW-Resp-Crypto" in headers else {}
+        value = base64.b64encode(bytes.fromhex(headers["X-TW-Resp-Signature"][2:])).decode()
+        version = headers["X-TW-Resp-Version"]
+        signature = {"version": version, **crypto, "value": value}
+        return {
+            "task": task,
+            "hotkey": case["hotkey"],
+            "failure": None,
+            "status": case["status"],
+            "signed": True,
+            "nonce": case["nonce"],
+            "signature": signature,
+            "answer": None,
+            **more,
+        }
+
+    hi, small = {"text": "hi"}, b'{"at":1e-7}'
+    refusal = b'{"error":"busy"}'
+    failed = {"failure": "refused"}
+    came = {"bytes": len(refusal), "sha256": hashlib.sha256(refusal).hexdigest()}
+    left = {"bytes": 4096, "sha256": hashlib.sha256(b"x" * 4096).hexdigest()}
+    line = {
+        "schema": 3,
+        "kind": "round",
+        "validator": ALICE.ss58_address,
+        "path": "/generate",
+        "tasks": [
+            {"id": "a", "challenge": {"prompt": "hello"}},
+            {"id": "b", "challenge": {"at": 1e-7}, "text": small.decode()},
+            {"id": "c", "challenge": {"data": ""}, "body": base64.b64encode(BODY).decode()},
+        ],
+        "replies": [
+            kept(bound(""), "a", answer=hi),
+            kept(bound("", keypair=BOB_ED), "a", answer=hi),
+            kept(bound("", body=b'{"text": "\\u00e9"}'), "a", answer={"text": "é"},
+                 spelling="ascii blanks"),
+            kept(bound("", question=small), "b", body=base64.b64encode(b'{"text":"hi"}').decode()),
+            kept(bound("", body=b"x" * 4096), "c", left_out=left),
+            kept(bound("", status=503, body=refusal), "a", came=came, **failed),
+            kept(answer(""), "a", answer=hi),
+            {"task": "a", "hotkey": CHARLIE.ss58_address, "failure": "timeout", "status": None,
+             "signed": False, "nonce": str(NONCE), "signature": None, "answer": None},
+        ],
+    }  # fmt: skip
+    text = json.dumps(line, separators=(",", ":"))
+    everybody = list(range(7))
+    changes = {
+        "another question": ('"prompt":"hello"', '"prompt":"hallo"', [0, 1, 2, 5]),
+        "another text of a question": ('\\"at\\":1e-7', '\\"at\\":2e-7', [3]),
+        "another answer": ('"answer":{"text":"hi"}', '"answer":{"text":"ho"}', [0, 1, 6]),
+        "another spelling": ('"ascii blanks"', '"blanks"', [2]),
+        "another path": ('"path":"/generate"', '"path":"/other"', [0, 1, 2, 3, 4, 5]),
+        "another validator": (ALICE.ss58_address, CHARLIE.ss58_address, everybody),
+        "another miner": (BOB.ss58_address, CHARLIE.ss58_address, [0, 2, 3, 4, 5, 6]),
+        "another time": (str(NONCE), str(NONCE + 1), everybody),
+        "another status": ('"status":503', '"status":500', [5]),
+        "another hash": (left["sha256"], came["sha256"], [4]),
+        "an answer of who gave none": ('"failure":"timeout"', '"failure":null', [7]),
+    }
+    assert all(old in text for old, _, _ in changes.values())
+    return {
+        "line": text,
+        "forged": [
+            {"name": name, "line": text.replace(old, new), "replies": replies}
+            for name, (old, new, replies) in changes.items()
+        ],
+    }
+
+
 def main() -> None:
     keys = {"Alice": ALICE, "Bob": BOB, "Charlie": CHARLIE}
     document = {
@@ -363,7 +507,7 @@ def main() -> None:
         "Keys are the development keys //Alice (asks), //Bob (answers) and //Charlie. `error` is "
         "the code that this miner answers; what others answer with is theirs to say.",
         "signed_by": f"requests: bittensor {bittensor.__version__}; answers and streams: taowire "
-        "0.1.0a2",
+        "0.1.0a2; bound answers and the journal: bare keys",
         "keys": {
             f"{name}, {scheme_of(key)}": {
                 "public_key": bytes(key.public_key).hex(),
@@ -374,6 +518,8 @@ def main() -> None:
         "requests": {"accepted": accepted_requests(), "refused": refused_requests()},
         "answers": {"accepted": accepted_answers(), "refused": refused_answers()},
         "streams": {"accepted": accepted_streams(), "refused": refused_streams()},
+        "bound": {"accepted": accepted_bound(), "refused": refused_bound()},
+        "journal": journal_lines(),
     }
     PATH.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 

@@ -431,3 +431,55 @@ def test_any_flipped_bit_of_an_answer_is_forged(bit: int, body_bit: int) -> None
     old = bytes.fromhex(dict(headers)[auth.ANSWER_SIGNATURE][2:])
     with pytest.raises(AnswerForged):
         verify_answer(replaced(headers, auth.ANSWER_SIGNATURE, "0x" + flipped(old, bit).hex()))
+
+
+# Answers that name their question
+
+QUESTION = auth.Asked("POST", "/echo?n=1", auth.digest_of(BODY))
+
+
+def test_a_bound_answer_is_taken_by_who_knows_the_question() -> None:
+    headers = answer_headers(asked=QUESTION)
+    verify_answer(headers, asked=QUESTION)
+    with pytest.raises(AnswerForged):
+        verify_answer(headers)
+    verify_answer(answer_headers(), asked=QUESTION)  # not every kit makes others
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        auth.Asked("PUT", QUESTION.target, QUESTION.body),
+        auth.Asked("POST", "/echo?n=2", QUESTION.body),
+        auth.Asked("POST", QUESTION.target, auth.digest_of(b"")),
+        auth.Asked("POST", "/echo\n?n=1", QUESTION.body),
+        auth.Asked("POST", "\udc80", QUESTION.body),
+    ],
+)
+def test_a_bound_answer_to_another_question_is_forged(asked: auth.Asked) -> None:
+    with pytest.raises(AnswerForged):
+        verify_answer(answer_headers(asked=QUESTION), asked=asked)
+
+
+def test_a_version_is_not_tried_as_the_other() -> None:
+    for headers, version in (
+        (answer_headers(asked=QUESTION), auth.PLAIN),
+        (answer_headers(), auth.BOUND),
+        (answer_headers(), "2"),
+    ):
+        with pytest.raises(AnswerForged):
+            verify_answer(replaced(headers, auth.ANSWER_VERSION, version), asked=QUESTION)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_no_plain_signature_is_one_of_a_question(target: str, other: str) -> None:
+    """No two things that can be signed for are signed for by the same bytes."""
+    facts = {**FACTS, "body": BODY, "scheme": "sr25519", "responder": MINER.ss58_address}
+    payloads = set()
+    for asked in (None, *(auth.Asked("POST", t, QUESTION.body) for t in {target, other})):
+        try:
+            payloads.add(auth.answer_payload(asked=asked, **facts))
+        except ValueError:
+            payloads.add(repr(asked).encode())
+    assert len(payloads) == 1 + len({target, other})

@@ -987,3 +987,31 @@ async def test_the_clock_is_the_real_one_unless_given() -> None:
     async with serving() as served:
         nonce = time.time_ns()
         assert (await send(served, signed(BODY, nonce=nonce), BODY)).status == 200
+
+
+# Answers that name their question
+
+
+async def test_the_question_is_signed_for_where_the_caller_wants_it() -> None:
+    async def decline(question: Question, caller: Caller) -> Echo:
+        raise Declined("no")
+
+    asked = auth.Asked("POST", "/echo?n=1", auth.digest_of(BODY))
+    for handler, status in ((echo, 200), (decline, 503)):
+        async with serving(handler, clock=FakeClock()) as served:
+            for number, wanted in enumerate((None, auth.BOUND, "2", auth.PLAIN)):
+                nonce = NOW + 1 + number
+                lines = signed(BODY, nonce=nonce, target=asked.target)
+                if wanted is not None:
+                    lines.append((auth.ANSWER_ACCEPT, wanted))
+                heard = await send(served, lines, BODY, target=asked.target)
+                found = auth.verify_answer(
+                    heard.headers,
+                    hotkey=MINER.ss58_address,
+                    nonce=nonce,
+                    sender=VALIDATOR.ss58_address,
+                    status=status,
+                    body=heard.body,
+                    asked=asked,
+                )
+                assert found.version == (auth.BOUND if wanted == auth.BOUND else auth.PLAIN)

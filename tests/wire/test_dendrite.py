@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
 import random
@@ -21,6 +22,7 @@ from pydantic import field_validator
 from subnet.protocol import Answer, Failure, Reply, Target
 from subnet.wire import auth
 from subnet.wire.auth import Caller
+from subnet.wire.codec import encode
 from subnet.wire.dendrite import Dendrite
 from subnet.wire.limits import Limits
 from tests.wire.world import (
@@ -694,3 +696,39 @@ async def test_wrong_calls_are_refused() -> None:
         assert await dendrite.ask([], "/echo", QUESTION, Echo, timeout_s=1) == []
     with pytest.raises(RuntimeError, match="async with"):
         await dendrite.ask([], "/echo", QUESTION, Echo, timeout_s=1)
+
+
+# Answers that name their question
+
+
+async def test_a_reply_carries_what_the_miner_signed() -> None:
+    async with serving() as served:
+        reply = await ask_one(served.target())
+    signature = reply.signature
+    assert signature is not None and signature.version == auth.BOUND
+    assert signature.digest == auth.digest_of(reply.body)
+    asked = auth.Asked("POST", "/echo", auth.digest_of(encode(QUESTION)))
+    facts = {"hotkey": MINER.ss58_address, "sender": VALIDATOR.ss58_address, "status": 200}
+    assert auth.is_answer_signed(signature, asked=asked, **facts)
+    other = dataclasses.replace(signature, nonce=signature.nonce + 1)
+    assert not auth.is_answer_signed(other, asked=asked, **facts)
+    assert not auth.is_answer_signed(signature, asked=None, **facts)
+
+
+async def test_an_answer_signed_for_another_question_is_worthless() -> None:
+    async def mistaken(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        assert asked.headers[auth.ANSWER_ACCEPT] == auth.BOUND
+        headers = auth.sign_answer(
+            MINER,
+            nonce=asked.nonce,
+            sender=asked.sender,
+            status=200,
+            body=ANSWER,
+            asked=auth.Asked("POST", asked.target, auth.digest_of(asked.body + b" ")),
+        )
+        writer.write(response(200, ANSWER, headers))
+        await writer.drain()
+
+    async with mining(mistaken) as target:
+        reply = await ask_one(target)
+    assert (reply.failure, reply.signed, reply.signature) == (Failure.BAD_SIGNATURE, False, None)

@@ -16,9 +16,10 @@ from multidict import CIMultiDict
 from taowire.extensions import response_sig
 
 from subnet.wire import auth
-from subnet.wire.errors import AnswerRefused, AuthRefused
+from subnet.wire.errors import AnswerForged, AnswerRefused, AuthRefused
 from subnet.wire.stream import StreamReader
 from tests.wire.make_vectors import PATH
+from validators.signatures import Signed, find_forged, signed_for
 
 PACKAGE = "@polkadot/util-crypto@13.5.9"
 SCRIPT = Path(__file__).with_name("verify_vectors.mjs")
@@ -157,6 +158,68 @@ def test_a_bad_stream(case: dict[str, Any], step: int) -> None:
         read(case, step)
 
 
+# Answers that name their question
+
+
+def asked(case: dict[str, Any]) -> auth.Asked:
+    request = case["request"]
+    digest = auth.digest_of(bytes.fromhex(request["body"]))
+    return auth.Asked(request["method"], request["target"], digest)
+
+
+@pytest.mark.parametrize("case", cases("bound", "accepted"))
+def test_a_good_answer_to_its_question(case: dict[str, Any]) -> None:
+    body, nonce = bytes.fromhex(case["body"]), int(case["nonce"])
+    facts = {"sender": case["sender"], "status": case["status"], "body": body}
+    found = auth.verify_answer(
+        lines(case), hotkey=case["hotkey"], nonce=nonce, asked=asked(case), **facts
+    )
+    assert found.version == auth.BOUND
+    payload = auth.answer_payload(
+        scheme=found.scheme, nonce=nonce, responder=case["hotkey"], asked=asked(case), **facts
+    )
+    assert payload == case["payload"].encode()
+    assert bittensor_core.verify(payload, found.value, case["hotkey"], CRYPTO[found.scheme])
+    with pytest.raises(AnswerForged):  # whoever did not ask for it does not take it
+        auth.verify_answer(lines(case), hotkey=case["hotkey"], nonce=nonce, **facts)
+
+
+@pytest.mark.parametrize("case", cases("bound", "refused"))
+def test_a_bad_answer_to_its_question(case: dict[str, Any]) -> None:
+    with pytest.raises(AnswerForged):
+        auth.verify_answer(
+            lines(case),
+            hotkey=case["hotkey"],
+            nonce=int(case["nonce"]),
+            sender=case["sender"],
+            status=case["status"],
+            body=bytes.fromhex(case["body"]),
+            asked=asked(case),
+        )
+
+
+# The journal
+
+
+def forged(text: str) -> list[int]:
+    line = json.loads(text)
+    return [n for n, entry in enumerate(line["replies"]) if find_forged(line, entry) is not None]
+
+
+def test_a_journal_that_holds() -> None:
+    line = json.loads(VECTORS["journal"]["line"])
+    assert forged(VECTORS["journal"]["line"]) == []
+    told = [signed_for(line, entry) for entry in line["replies"]]
+    assert told == [Signed.QUESTION] * 6 + [Signed.ANSWER, Signed.NOTHING]
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, id=c["name"]) for c in VECTORS["journal"]["forged"]]
+)
+def test_a_journal_that_does_not(case: dict[str, Any]) -> None:
+    assert forged(case["line"]) == case["replies"]
+
+
 # Another language
 
 
@@ -180,9 +243,13 @@ def test_the_vectors_hold_in_another_language(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     said = {line["section"]: line for line in map(json.loads, done.stdout.splitlines())}
-    for section in ("requests", "answers", "streams"):
+    for section in ("requests", "answers", "streams", "bound"):
         names = {case["name"]: True for case in VECTORS[section]["accepted"]}
         assert said[section]["accepted"] == names
+    assert said["journal"]["replies"] == [True] * 7 + [False]
+    assert said["journal"]["forged"] == {
+        case["name"]: case["replies"] for case in VECTORS["journal"]["forged"]
+    }
     assert len(said["forged"]["refused"]) >= 6
     # Keys that anybody can sign for are the one thing that its verifiers take.
     taken = {name for name, refused in said["forged"]["refused"].items() if not refused}

@@ -1,5 +1,5 @@
 // The accepted vectors, checked by @polkadot/util-crypto with payloads built from the text of
-// docs/wire.md. Argument: the vectors' path. Prints one JSON line for each section.
+// docs/wire.md and docs/journal.md. Argument: the vectors' path. Prints one JSON line for each section.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import {
@@ -50,6 +50,66 @@ function answer(one, digest = sha256(bytes(one.body)), signature = undefined) {
   );
 }
 
+function bound(one) {
+  const headers = read(one.headers);
+  const scheme = headers.get('x-tw-resp-crypto') ?? 'sr25519';
+  const { method, target, body } = one.request;
+  const payload = [
+    'twresp/1+request', scheme, one.nonce, one.sender, one.hotkey, String(one.status),
+    sha256(bytes(one.body)), method, target, sha256(bytes(body)),
+  ].join('\n');
+  return (
+    payload === one.payload &&
+    signedBy(scheme, one.hotkey, payload, headers.get('x-tw-resp-signature'))
+  );
+}
+
+// A reply in a journal's line: whether its miner signed for it, by docs/journal.md.
+const base64 = (text) => Buffer.from(text, 'base64');
+const escaped = (text) =>
+  text.replace(/[\u0080-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
+// Enough for the vectors: their objects hold one text each.
+function spelled(content, spelling = '') {
+  let text = JSON.stringify(content);
+  if (spelling.includes('blanks')) text = text.replace(':', ': ');
+  return Buffer.from(spelling.includes('ascii') ? escaped(text) : text, 'utf8');
+}
+
+function reply(line, one) {
+  const signed = one.signature;
+  if (signed === null) return false;
+  const scheme = signed.crypto ?? 'sr25519';
+  const told = one.left_out ?? one.came;
+  const came = one.body ? base64(one.body) : spelled(one.answer, one.spelling);
+  const payload = [
+    `twresp/${signed.version}`, scheme, one.nonce, line.validator, one.hotkey,
+    String(one.status), told ? told.sha256 : sha256(came),
+  ];
+  if (signed.version === '1+request') {
+    const task = line.tasks.find((item) => item.id === one.task);
+    const asked = task.body ? base64(task.body) : task.text ?? spelled(task.challenge);
+    payload.push('POST', line.path, sha256(asked));
+  }
+  const value = `0x${base64(signed.value).toString('hex')}`;
+  return signedBy(scheme, one.hotkey, payload.join('\n'), value);
+}
+
+function journal({ line, forged }) {
+  const replies = (text) => {
+    const read = JSON.parse(text);
+    return read.replies.map((one) => reply(read, one));
+  };
+  const honest = replies(line);
+  // The last reply has no signature: whoever reads must see that an answer needs one.
+  const wrong = (text) =>
+    replies(text).flatMap((right, n) => {
+      const { failure } = JSON.parse(text).replies[n];
+      return right || (!honest[n] && failure !== null) ? [] : [n];
+    });
+  return { replies: honest, forged: Object.fromEntries(forged.map((one) => [one.name, wrong(one.line)])) };
+}
+
 function stream(one) {
   const hash = createHash('sha256');
   const chunks = [];
@@ -69,10 +129,12 @@ function stream(one) {
   );
 }
 
-for (const [section, check] of Object.entries({ requests: request, answers: answer, streams: stream })) {
+const sections = { requests: request, answers: answer, streams: stream, bound };
+for (const [section, check] of Object.entries(sections)) {
   const accepted = Object.fromEntries(vectors[section].accepted.map((one) => [one.name, check(one)]));
   console.log(JSON.stringify({ section, accepted }));
 }
+console.log(JSON.stringify({ section: 'journal', ...journal(vectors.journal) }));
 // What is wrong in the bytes themselves, and not by the clock or the receiver.
 const forged = vectors.requests.refused.filter((one) => one.error === 'bad_signature');
 console.log(
