@@ -31,11 +31,15 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.seedlock import COUNTING, FAMILIES
+from scoring.evidence import EXPONENTS, Trial
 from scoring.verify import logprobs, redundancy, seedlock, toploc
+from scoring.verify.floors import LOGPROBS, shipped, widest
 from scoring.verify.statement import Sample, log_evidence
 from scoring.verify.steps import Asked
 from subnet.engines.base import Step
 from subnet.engines.models import SMOLLM2_135M, get_model
+from subnet.templates.inference import Inference
+from subnet.templates.inference.definition import DOUBT, TEMPERATURE
 
 TOP = seedlock.TOP
 BATCH = 50
@@ -46,7 +50,7 @@ SLIPPED = (
     "of Acme."
 )
 CHEAPER_TEXT = "int4, cooler"
-"""Whose text is laundered through the right model."""
+"""Whose text is laundered through the right model; and, apart, that of int8."""
 COOLER = 0.7
 """What the temperature is multiplied by, to look confident."""
 INT4_COOLER = 0.6
@@ -56,6 +60,10 @@ KEPT = 24
 FALSE_ALARMS = 0.01
 DRAWS = 4000
 COUNTS = (1, 5, 20)
+LIFE = 600
+"""Answers of a miner before the trial gives up."""
+MINERS = 1000
+"""Of every kind."""
 
 
 @dataclass(frozen=True)
@@ -332,10 +340,9 @@ def truncated(bench: Bench) -> list[Answer]:
     return cut
 
 
-def laundered(bench: Bench) -> list[Answer]:
+def laundered(bench: Bench, whose: str) -> list[Answer]:
     """A cheaper model's text, with proofs of the right model run in prefill over it."""
-    cheap = bench.answers(CHEAPER_TEXT)
-    return [bench.forced(answer.tokens, at) for at, answer in enumerate(cheap)]
+    return [bench.forced(answer.tokens, at) for at, answer in enumerate(bench.answers(whose))]
 
 
 def bigrams(bench: Bench) -> list[Answer]:
@@ -386,7 +393,8 @@ KINDS: dict[str, Callable[[Bench], list[Answer]]] = {
     "cached": cached,
     "counting": counting,
     "truncated": truncated,
-    "laundered": laundered,
+    "laundered": lambda bench: laundered(bench, CHEAPER_TEXT),
+    "int8, laundered": lambda bench: laundered(bench, "int8"),
 }
 HONEST = ("honest", "honest, other hotkey")
 CHEATS = tuple(kind for kind in KINDS if not kind.startswith("honest"))
@@ -428,19 +436,18 @@ def judge_all(bench: Bench, kinds: Sequence[str]) -> dict[str, list[dict[str, fl
     measures: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     for at, case in enumerate(bench.cases):
         path = bench.folder / f"judged-{at:04}.json"
-        if not path.is_file():
+        kept = json.loads(path.read_text()) if path.is_file() else {}
+        missing = [kind for kind in kinds if kind not in kept]
+        if missing:
             prompt = bench.models.chat(case.text)
-            tokens = [answers[kind][at].tokens for kind in kinds]
-            rows = {
-                kind: measure(bench, kind, case, answers[kind][at], seen, hidden)
-                for kind, (seen, hidden) in zip(
-                    kinds, prefill(bench.models.right, prompt, tokens), strict=True
-                )
-            }
-            write(path, json.dumps(rows).encode())
+            seen = prefill(
+                bench.models.right, prompt, [answers[kind][at].tokens for kind in missing]
+            )
+            for kind, (steps, hidden) in zip(missing, seen, strict=True):
+                kept[kind] = measure(bench, kind, case, answers[kind][at], steps, hidden)
+            write(path, json.dumps(kept).encode())
             if at % 10 == 9:
                 say(f"judged {at + 1} of {len(bench.cases)}")
-        kept = json.loads(path.read_text())
         for kind in kinds:
             measures[kind].append(kept[kind])
     return measures
@@ -495,6 +502,70 @@ def detection(
             for at, row in enumerate(rows[kind]):
                 nats[kind][at, column] = log_evidence(floor.p(finite(row[name])))
     return shares(of_honest, nats, rng)
+
+
+def bans(rows: dict[str, list[dict[str, float]]], length: int, rng: np.random.Generator) -> str:
+    """Return, as Markdown, after how many answers the inference template's trial bans each kind.
+
+    Against the widest floor that is shipped for this judge, which knows no miner's engine: the text
+    and the lock, and nothing that a miner reports. Answers are drawn anew from those measured.
+    """
+    floor = widest(
+        shipped(),
+        model_sha256=SMOLLM2_135M.sha256,
+        judge=("torch", "float32", "cpu"),
+        length=length,
+        temperature=TEMPERATURE,
+    )
+    trial = Inference.memory.trial
+    assert floor is not None and trial is not None
+    names = [*VERIFIERS["seed lock"], *(f"logprobs.{name}" for name in LOGPROBS)]
+    samples = {name: floor.sample(name, DOUBT) for name in names}
+    lines = ["| answers | banned | median answers | 95% within |", "|---|---|---|---|"]
+    for kind, found in rows.items():
+        ps = np.array(
+            [[sample.p(finite(row[n])) for n, sample in samples.items()] for row in found]
+        )
+        ends = banned_after(trial, ps[rng.integers(len(ps), size=(MINERS, LIFE))])
+        within = np.quantile(ends, [0.5, 0.95], method="higher")
+        banned = f"{np.isfinite(ends).sum()} of {len(ends)}"
+        cells = ["never" if math.isinf(n) else f"{n:.0f}" for n in within]
+        lines.append(f"| {kind} | {banned} | {cells[0]} | {cells[1]} |")
+        say(lines[-1])
+    return "\n".join(lines)
+
+
+def banned_after(trial: Trial, ps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return after how many answers `Trial.run` bans each of many miners, infinite for never.
+
+    `ps` are the p-values of every measure of every answer: (miners, answers, measures).
+    """
+    ln_p = np.log(ps)[..., None]
+    steady = np.log(EXPONENTS) - (1.0 - EXPONENTS) * ln_p
+    shares = np.array(trial.occasional)
+    seldom = np.log(1.0 - shares + shares / trial.bad * (ps <= trial.bad)[..., None])
+    nats = np.concatenate([steady, seldom], axis=-1)
+    sums = np.zeros((len(ps), *nats.shape[2:]))
+    ends = np.full(len(ps), math.inf)
+    for at in range(nats.shape[1]):
+        sums = np.maximum(-trial.credit, sums + nats[:, at])
+        flat = sums.reshape(len(ps), -1)
+        mean = np.logaddexp.reduce(flat, axis=1) - math.log(flat.shape[1])
+        ends[(mean >= trial.bound) & np.isinf(ends)] = at + 1
+    return ends
+
+
+def mixed(
+    rows: dict[str, list[dict[str, float]]], cheap: str, share: float, rng: np.random.Generator
+) -> list[dict[str, float]]:
+    """Return answers of which only so many are of the cheaper kind, the others honest."""
+    honest = [row for kind in HONEST for row in rows[kind]]
+    return [
+        rows[cheap][rng.integers(len(rows[cheap]))]
+        if rng.uniform() < share
+        else honest[rng.integers(len(honest))]
+        for _ in range(4000)
+    ]
 
 
 def totals(nats: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -732,6 +803,10 @@ def main() -> None:
     print(table(caught, cheats))
     print()
     print(means(rows))
+    print()
+    for share in (0.1, 0.25):
+        rows[f"{100 * share:.0f}% int4"] = mixed(rows, "int4", share, rng)
+    print(bans(rows, options.length, rng))
     if options.plot:
         write(options.plot, plot(caught, cheats).encode())
 

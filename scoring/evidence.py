@@ -75,10 +75,10 @@ class Trial:
     """A sequential test of honesty, from the likelihood ratios of the verifiers' statements.
 
     Nats against the miner are summed over its answers: each measure of each check by itself, and
-    each against every cheat of `EXPONENTS`, ln k + (1 - k) * -ln p an answer. A statement without
-    measures adds its own ratio. The mean of the likelihood ratios is taken last. So neither a
-    measure that always says a little is drowned by others, nor a slight cheat by strong ones: that
-    is what a mean for each answer, the statement's own `log_ratio`, would do.
+    each against every cheat of `EXPONENTS`, ln k + (1 - k) * -ln p an answer, and of `occasional`.
+    A statement without measures adds its own ratio. The mean of the likelihood ratios is taken
+    last. So neither a measure that always says a little is drowned by others, nor a slight cheat by
+    strong ones: that is what a mean for each answer, the statement's own `log_ratio`, would do.
     A miner is banned where the mean reaches ln(1 / `false_ban`). No sum falls below -`credit`: a
     long honest past buys little, whoever turns is caught `credit` nats later than a newcomer.
 
@@ -100,6 +100,12 @@ class Trial:
     """Nats; infinity is the plain test over a whole life (Ville's inequality)."""
     sentence: int = 64
     """Rounds of the first ban. Each further one within memory lasts twice as long as the last."""
+    occasional: tuple[float, ...] = ()
+    """Who cheats at a share f of its answers and is honest at the others, looked for besides: an
+    answer adds ln(1 - f + f / `bad`) if its p is `bad` or less, else ln(1 - f). A miner that mixes
+    looks more honest than chance at most answers, and `EXPONENTS` forgive it the others."""
+    bad: float = 0.05
+    """A floor must be able to say so little: see `Sample.p`."""
 
     def __post_init__(self) -> None:
         """Refuse what is no test with a ValueError."""
@@ -112,6 +118,8 @@ class Trial:
             raise ValueError(f"credit is {self.credit}; it must be 0 or more")
         if self.sentence < 1:
             raise ValueError(f"sentence is {self.sentence}; it must be 1 or more")
+        if not all(0.0 < share < 1.0 for share in (*self.occasional, self.bad)):
+            raise ValueError(f"{self.occasional} or {self.bad} are not within (0, 1)")
 
     @property
     def bound(self) -> float:
@@ -149,6 +157,8 @@ class _Sums:
 
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
+        self._shares = np.array(trial.occasional, dtype=np.float64)
+        self._cheats = len(EXPONENTS) + len(trial.occasional)
         self._by_measure: dict[tuple[str, str], NDArray[np.float64]] = {}
         self._charged = 0.0
 
@@ -165,18 +175,25 @@ class _Sums:
             elif said.measures:
                 for measure in said.measures:
                     name = (said.check, measure.name)
-                    against = _LOG_EXPONENTS - (1.0 - EXPONENTS) * math.log(measure.p)
-                    gained[name] = gained.get(name, 0.0) + against
+                    gained[name] = gained.get(name, 0.0) + self._against(measure.p)
             else:
                 name = (said.check, "")
-                gained[name] = gained.get(name, 0.0) + np.full(len(EXPONENTS), said.log_ratio)
+                gained[name] = gained.get(name, 0.0) + np.full(self._cheats, said.log_ratio)
         least = -self._trial.credit
         for name in gained:
-            self._by_measure.setdefault(name, np.full(len(EXPONENTS), self._charged))
+            self._by_measure.setdefault(name, np.full(self._cheats, self._charged))
         for name, nats in self._by_measure.items():
             self._by_measure[name] = np.maximum(least, nats + charge + gained.get(name, 0.0))
         self._charged = max(least, self._charged + charge)
         return self.nats()
+
+    def _against(self, p: float) -> NDArray[np.float64]:
+        """Return the nats of one p for every cheat that is looked for."""
+        steady: NDArray[np.float64] = _LOG_EXPONENTS - (1.0 - EXPONENTS) * math.log(p)
+        if not self._shares.size:
+            return steady
+        density = 1.0 / self._trial.bad if p <= self._trial.bad else 0.0
+        return np.concatenate([steady, np.log(1.0 - self._shares + self._shares * density)])
 
     def nats(self) -> float:
         """Return the logarithm of the mean likelihood ratio."""

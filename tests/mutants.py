@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = "chain/runtime"
 PALLETS = f"{RUNTIME}/pallets"
 SUBTENSOR = f"{PALLETS}/subtensor"
-COPIED = ("chain", "tests/runtime", "tests/vectors", "pyproject.toml")
+SUITE = "tests/runtime"
+COPIED = ("chain", SUITE, "tests/vectors", "pyproject.toml")
 
 
 @dataclass(frozen=True)
@@ -424,23 +425,23 @@ CONTROL = Mutant(
 
 
 @contextmanager
-def copied_tree() -> Iterator[Path]:
-    """A copy of what the tests of the runtime need, without compiled files."""
+def copied_tree(parts: Sequence[str] = COPIED, suite: str = SUITE) -> Iterator[Path]:
+    """A copy of what the tests in `suite` need, without compiled files."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as name:
         tree = Path(name)
-        for part in COPIED:
+        for part in parts:
             source, target = ROOT / part, tree / part
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
-        (tree / "tests/runtime/conftest.py").write_text(UNSHRUNK)
+        (tree / suite / "conftest.py").write_text(UNSHRUNK)
         yield tree
 
 
-def run_tests(tree: Path, files: Sequence[str]) -> tuple[int, str]:
-    """Run test files of the runtime in `tree`, up to the first failure: exit status and output."""
+def run_tests(tree: Path, files: Sequence[str], suite: str = SUITE) -> tuple[int, str]:
+    """Run test files of `suite` in `tree`, up to the first failure: exit status and output."""
     command = [
         sys.executable,
         "-m",
@@ -454,7 +455,7 @@ def run_tests(tree: Path, files: Sequence[str]) -> tuple[int, str]:
     ]
     # A changed source of the same size and second would be taken for the compiled one.
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    paths = [f"tests/runtime/{file}" for file in files]
+    paths = [f"{suite}/{file}" for file in files]
     done = subprocess.run(
         command + paths, cwd=tree, env=environment, capture_output=True, text=True, check=False
     )

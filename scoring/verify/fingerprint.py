@@ -56,8 +56,11 @@ class Trigger:
 
     def __post_init__(self) -> None:
         """Refuse an empty answer, which everybody gives, and a salt that can be guessed."""
+        if not isinstance(self.prompt, tuple) or not isinstance(self.answer, tuple):
+            raise ValueError("prompt and answer are tuples of token ids")
         ids = (*self.prompt, *self.answer)
-        if not self.prompt or not self.answer or len(self.salt) != SALT_BYTES:
+        salted = isinstance(self.salt, bytes) and len(self.salt) == SALT_BYTES
+        if not self.prompt or not self.answer or not salted:
             raise ValueError(f"a trigger has a prompt, an answer and {SALT_BYTES} bytes of salt")
         if not all(_is_id(token) for token in ids):
             raise ValueError("a token id is no u32")
@@ -113,6 +116,8 @@ def verify(
 def _fault(
     root: bytes, count: int, opened: Sequence[Opened], answers: Sequence[Sequence[int] | None]
 ) -> str | None:
+    if not isinstance(opened, (list, tuple)) or not all(map(_is_opened, opened)):
+        return "no list of opened triggers"
     if not isinstance(answers, (list, tuple)) or len(answers) != len(opened):
         return f"not one answer for each of {len(opened)} triggers"
     if len(opened) > MOST_TRIGGERS:
@@ -121,15 +126,22 @@ def _fault(
         return "a trigger is shown twice"
     if len({one.trigger.prompt for one in opened}) != len(opened):
         return "two triggers have one prompt"
-    for one in opened:
+    for at, one in enumerate(opened):
         if not merkle.is_member(root, one.trigger.leaf(), one.index, count, one.path):
-            return f"trigger {one.index} is not under the root"
+            return f"opened trigger {at} is not under the root"  # its index may be any number
     for at, answer in enumerate(answers):
         if answer is None:
             continue
         if not isinstance(answer, (list, tuple)) or not all(map(_is_id, answer)):
             return f"answer {at} is no list of token ids"
     return None
+
+
+def _is_opened(one: object) -> bool:
+    # Its place is looked up in a set before the tree sees it, so it has to be a number.
+    return (
+        isinstance(one, Opened) and isinstance(one.trigger, Trigger) and isinstance(one.index, int)
+    )
 
 
 def _is_id(token: object) -> bool:

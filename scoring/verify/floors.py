@@ -76,24 +76,33 @@ class Calibration:
             if list(values) != sorted(values):
                 raise BadFloor(f"{name}: not sorted")
 
-    def sample(self, name: str) -> Sample:
-        """Return one measure, named "check.measure"; raise BadFloor if it was not taken."""
+    def sample(self, name: str, doubt: float = 0.0) -> Sample:
+        """Return one measure, named "check.measure"; raise BadFloor if it was not taken.
+
+        For `doubt` see `Sample`; so in the methods below.
+        """
         if name not in self.measures:
             raise BadFloor(f"{name} was not measured for this pair")
-        return Sample(self.measures[name])
+        values = self.measures[name]
+        return Sample(values, doubt, self.answers if self.answers > len(values) else 0)
 
-    def seedlock(self) -> seedlock.Floor:
+    def seedlock(self, doubt: float = 0.0) -> seedlock.Floor:
         """Return the floor of the seed lock."""
-        return seedlock.Floor(self.sample("seedlock.margin"), self.sample("seedlock.early"))
+        return seedlock.Floor(
+            self.sample("seedlock.margin", doubt), self.sample("seedlock.early", doubt)
+        )
 
-    def logprobs(self, *, reported: bool) -> logprobs.Floor:
+    def logprobs(self, *, reported: bool, doubt: float = 0.0) -> logprobs.Floor:
         """Return the floor of the log-probabilities, with or without those miners report."""
-        taken = {name: self.sample(f"logprobs.{name}") for name in LOGPROBS}
-        return logprobs.Floor(**taken, gap=self.sample("logprobs.gap") if reported else None)
+        taken = {name: self.sample(f"logprobs.{name}", doubt) for name in LOGPROBS}
+        gap = self.sample("logprobs.gap", doubt) if reported else None
+        return logprobs.Floor(**taken, gap=gap)
 
-    def toploc(self) -> toploc.Floor:
+    def toploc(self, doubt: float = 0.0) -> toploc.Floor:
         """Return the floor of activation proofs; raise BadFloor where an engine has none."""
-        return toploc.Floor(self.sample("toploc.exponents"), self.sample("toploc.mantissas"))
+        return toploc.Floor(
+            self.sample("toploc.exponents", doubt), self.sample("toploc.mantissas", doubt)
+        )
 
 
 def kept(values: Sequence[float]) -> tuple[float, ...]:
@@ -187,6 +196,63 @@ def find(
         if (floor.model_sha256, floor.length, *pair) == (model_sha256, length, miner, judge):
             return floor
     return None
+
+
+def widest(
+    floors: Sequence[Calibration],
+    *,
+    model_sha256: str,
+    judge: tuple[str, str, str],
+    length: int,
+    temperature: float,
+) -> Calibration | None:
+    """Return the floor of whoever is honest, by this judge: (engine, precision, device); or None.
+
+    A judge knows what it runs itself, and not what a miner runs: whatever that says, it would say
+    what is measured widest. So a p is the largest of those by the floors of every miner's engine
+    that were measured for this judge, in each measure; those that all of them have are there.
+    """
+    found = [
+        floor
+        for floor in floors
+        if (floor.model_sha256, floor.length, floor.temperature)
+        == (model_sha256, length, temperature)
+        and (floor.judge.engine, floor.judge.precision, _kind(floor.judge.device))
+        == (judge[0], judge[1], _kind(judge[2]))
+    ]
+    if not found:
+        return None
+    shared = set.intersection(*(set(floor.measures) for floor in found))
+    return Calibration(
+        model=found[0].model,
+        model_sha256=model_sha256,
+        miner=Side("any", ", ".join(sorted(_named(floor.miner) for floor in found)), "any", {}),
+        judge=found[0].judge,
+        length=length,
+        temperature=temperature,
+        prompts=found[0].prompts,
+        answers=min(floor.answers for floor in found),
+        measures={name: _envelope([floor.measures[name] for floor in found]) for name in shared},
+    )
+
+
+def _envelope(samples: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Return, rank by rank, the largest; a longer sample is first cut to the shortest's bins.
+
+    Of sorted samples, as many of the result are at least x as of that with the most such.
+    """
+    count = min(map(len, samples))
+    ranks = [[math.ceil((at + 1) * len(s) / count) - 1 for at in range(count)] for s in samples]
+    return tuple(max(s[r[at]] for s, r in zip(samples, ranks, strict=True)) for at in range(count))
+
+
+def _kind(device: str) -> str:
+    """Return a device without its number: cpu, cuda."""
+    return device.partition(":")[0]
+
+
+def _named(side: Side) -> str:
+    return f"{side.engine} {side.precision}"
 
 
 def _rounded_up(value: float) -> float:

@@ -129,6 +129,8 @@ def verify(
 def _fault(root: bytes, opening: Opening, n: int, m: int, openings: int) -> str | None:
     if not isinstance(root, bytes) or len(root) != 32:
         return "a root is 32 bytes"
+    if not isinstance(opening, Opening):
+        return "no opening"
     if not isinstance(opening.product, bytes) or len(opening.product) != 4 * n:
         return f"the product with x is {4 * n} bytes"
     if np.frombuffer(opening.product, dtype=">u4").max() >= P:

@@ -61,6 +61,8 @@ def is_hash_member(
     """As above, of a leaf of which only its hash is known."""
     if not isinstance(path, (list, tuple)) or len(path) > MOST_LEAVES.bit_length():
         return False
+    if not isinstance(index, int) or not isinstance(count, int):
+        return False
     if not 0 <= index < count <= MOST_LEAVES:
         return False
     if not all(isinstance(part, bytes) for part in (root, hashed, *path)):

@@ -64,7 +64,7 @@ def verify(answers: Mapping[K, bytes | None], floor: Floor) -> dict[K, Statement
     """
     if len(answers) > MOST_ANSWERS:
         raise ValueError(f"{len(answers)} answers, at most {MOST_ANSWERS} are weighed at once")
-    groups = Counter(a for a in answers.values() if a and isinstance(a, bytes))
+    groups = Counter(a for a in answers.values() if isinstance(a, bytes) and a)
     # All groups of one size weigh the same, so one of them is weighed.
     of_size = {size: answer for answer, size in groups.items()}
     ratios = {size: _log_ratio(groups, answer, floor) for size, answer in of_size.items()}
@@ -73,7 +73,7 @@ def verify(answers: Mapping[K, bytes | None], floor: Floor) -> dict[K, Statement
     for miner, answer in answers.items():
         if answer is None:
             said[miner] = Statement(CHECK, Outcome.UNKNOWN, "no answer")
-        elif not answer or not isinstance(answer, bytes):
+        elif not isinstance(answer, bytes) or not answer:
             said[miner] = Statement(CHECK, Outcome.INVALID, "an answer is some bytes")
         elif count == 1:
             said[miner] = Statement(CHECK, Outcome.UNKNOWN, "nobody to compare with")

@@ -8,6 +8,7 @@ such a floor comes from a model that the check itself states.
 from __future__ import annotations
 
 import enum
+import functools
 import math
 from bisect import bisect_left
 from collections import defaultdict
@@ -61,29 +62,75 @@ class Sample:
     """One measure of many honest answers: the floor against which another answer is held.
 
     Raises ValueError without values or with one that is not finite. From n answers it never says
-    more against a single one than p = 1 / (n + 1). And it is itself drawn by chance, so that many
-    p-values from one sample are not quite independent.
+    more against a single one than p = 1 / (n + 1). And it is itself drawn by chance: a miner whose
+    answers are held against it for months meets the same luck at every one of them. `doubt` is the
+    chance one takes that some p is smaller than it should be; 0 takes the sample as it is.
     """
 
     values: tuple[float, ...]
+    doubt: float = 0.0
+    of: int = 0
+    """How many answers `values` are quantiles of, each the largest of its bin; 0: all are here."""
     _sorted: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    _p: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    """By how many of the values are at least as large."""
 
     def __post_init__(self) -> None:
         """Sort once: the values are asked about for every answer."""
         if not self.values or not all(map(math.isfinite, self.values)):
             raise ValueError("a sample is of one finite value or more")
+        if not 0.0 <= self.doubt < 1.0 or self.of and self.of < len(self.values):
+            raise ValueError(f"no sample has a doubt of {self.doubt}, or is of {self.of} answers")
+        kept = len(self.values)
         object.__setattr__(self, "_sorted", tuple(sorted(self.values)))
+        ps = [(1 + at_least) / (1 + kept) for at_least in range(kept + 1)]
+        if self.doubt:
+            of = self.of or kept
+            reached = [math.ceil(at_least * of / kept) for at_least in range(kept + 1)]
+            ps = [
+                max(p, _highest_share(k, of, self.doubt)) for p, k in zip(ps, reached, strict=True)
+            ]
+        object.__setattr__(self, "_p", tuple(ps))
 
     def p(self, value: float) -> float:
         """Return how likely an honest answer has at least this `value` (not NaN), in (0, 1].
 
         (1 + how many of the sample do) / (1 + its size). For an honest answer p is at most t with
-        chance t or less, whatever the distribution, if the sample was drawn from the same.
+        chance t or less, whatever the distribution, if the sample was drawn from the same. With a
+        `doubt` it is more: the largest share of which k of n are not too few. One half of the doubt
+        is for k = 0, where cheats are ((1 - share)^n = doubt / 2), the other for all ranks at once
+        (Chernoff: n KL(k/n, share) = ln(2n / doubt)). Then, but for that chance, it holds of this
+        very sample too, and so for any number of answers.
         """
         if math.isnan(value):
             raise ValueError("NaN has no rank")
-        at_least = len(self._sorted) - bisect_left(self._sorted, value)
-        return (1 + at_least) / (1 + len(self._sorted))
+        return self._p[len(self._sorted) - bisect_left(self._sorted, value)]
+
+
+@functools.lru_cache(maxsize=1 << 14)  # floors of one size ask the same, for every answer
+def _highest_share(found: int, of: int, doubt: float) -> float:
+    """Return the share of which `found` in `of` may still be too few: see `Sample.p`."""
+    if not found:
+        return -math.expm1(math.log(doubt / 2.0) / of)
+    share, most = found / of, math.log(2.0 * of / doubt) / of
+    if found >= of:
+        return 1.0
+    low, high = share, 1.0
+    for _ in range(50):
+        u = (low + high) / 2
+        if _divergence(share, u) > most:
+            high = u
+        else:
+            low = u
+    return high
+
+
+def _divergence(share: float, u: float) -> float:
+    """Of a coin that shows heads `share` of the time from one that should `u`, nats a throw."""
+    if u >= 1.0:
+        return math.inf
+    heads = share * math.log(share / u) if share else 0.0
+    return heads + (1.0 - share) * math.log((1.0 - share) / (1.0 - u))
 
 
 def log_evidence(p: float) -> float:

@@ -15,6 +15,8 @@ from bittensor_core import Keypair
 from pydantic import ValidationError
 
 from scoring.verify import seedlock
+from scoring.verify.statement import Outcome, Statement
+from subnet.config import EngineTable
 from subnet.definition import Judgement, Miner, MinerOptions
 from subnet.engines.base import Engine
 from subnet.errors import InvalidSetting, RequestRefused
@@ -124,7 +126,9 @@ async def compare(count: int) -> dict[str, list[float]]:
         await stack.enter_async_context(subnet.judge())
         tasks = await draw(subnet, count)
         downgraded = await stack.enter_async_context(
-            open_miner(MinerOptions(HOTKEY["b"], "downgraded", allow_other_weights=True))
+            open_miner(
+                MinerOptions(HOTKEY["b"], "downgraded", allow_other_weights=True), EngineTable()
+            )
         )
         honest = Honest(subnet.engine, HOTKEY["a"])
         return {
@@ -178,8 +182,9 @@ async def test_an_answer_cut_short_is_worth_nothing(subnet: Inference) -> None:
     (task,) = await draw(subnet, 1)
     answer = await Honest(subnet.engine, HOTKEY["a"]).answer(task.challenge, CALLER)
     cut = Tokens(tokens=answer.tokens[:12])
+    said = Statement(seedlock.CHECK, Outcome.INVALID, "cut off after 12 of 24 tokens")
     assert await subnet.score(task, reply(HOTKEY["a"], cut)) == Judgement(
-        0.0, "incomplete", {"tokens": 12}
+        0.0, "incomplete", {"tokens": 12}, (said,)
     )
 
 

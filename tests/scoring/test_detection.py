@@ -16,6 +16,7 @@ import torch
 
 from benchmarks import detection
 from benchmarks.detection import Answer
+from scoring.evidence import Trial
 from scoring.verify.statement import Measure, log_evidence, measured, total
 
 NAMES = ("check.a", "check.b")
@@ -32,6 +33,22 @@ def test_a_miners_evidence_is_the_total_of_his_statements() -> None:
     said = [measured("check", [Measure("a", 0.0, one[0]), Measure("b", 0.0, one[1])]) for one in p]
     expected = total(said, invalid=math.nan, unknown=math.nan)
     assert detection.totals(nats, 5, rng) == pytest.approx(expected)
+
+
+def test_many_miners_are_tried_at_once_as_the_trial_tries_one() -> None:
+    rng = np.random.default_rng(4)
+    trial = Trial(false_ban=1e-4, invalid=1.0, unknown=0.0, occasional=(0.1, 0.3), bad=0.05)
+    ps = np.maximum(
+        rng.uniform(size=(6, 80, 2)) ** np.array([1, 1, 2, 2, 3, 3])[:, None, None], 1e-3
+    )
+    ends = detection.banned_after(trial, ps)
+    for row, end in zip(ps, ends, strict=True):
+        said = [
+            [measured("c", [Measure(f"m{n}", 0.0, p) for n, p in enumerate(one)])] for one in row
+        ]
+        bans = trial.run(enumerate(said)).bans
+        assert end == (bans[0].round + 1 if bans else math.inf)
+    assert np.isfinite(ends).any() and np.isinf(ends).any()
 
 
 def test_what_is_far_is_caught_and_what_is_alike_is_not() -> None:

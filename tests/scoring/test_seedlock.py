@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -14,20 +13,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from scoring.verify import seedlock
+from tests.scoring.seen import Seen
 
 IDS = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=64, unique=True)
 SEEDS = st.binary(max_size=40)
 END = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """A step that some model is said to have seen."""
-
-    token: int
-    logprob: float
-    top_ids: NDArray[np.int64]
-    top_logprobs: NDArray[np.float64]
 
 
 def distribution(rng: np.random.Generator, size: int = 200) -> NDArray[np.float64]:

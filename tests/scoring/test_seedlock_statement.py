@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,19 +15,12 @@ from numpy.typing import NDArray
 from scoring.verify import seedlock
 from scoring.verify.statement import Outcome, Sample, Statement, total
 from scoring.verify.steps import Asked
+from tests.scoring.seen import Seen
 
 FLOOR = seedlock.Floor(
     Sample((0.0,) * 90 + tuple(np.linspace(0.0, 0.05, 109))), Sample((0.0,) * 99)
 )
 VOCABULARY = 300
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    token: int
-    logprob: float
-    top_ids: NDArray[np.int64]
-    top_logprobs: NDArray[np.float64]
 
 
 def world(at: int, spread: float = 2.0, moved: float = 0.0) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,6 +157,41 @@ def test_a_long_honest_past_buys_little() -> None:
     whole_life = np.median(caught_after(plain, turned)) - 300
     assert fresh < with_credit < 2.5 * fresh
     assert whole_life > 1.3 * with_credit
+
+
+MIXING = replace(POLICY, occasional=(0.05, 0.2), bad=0.05)
+
+
+def test_who_cheats_at_times_looks_honest_at_the_others_and_is_found_all_the_same() -> None:
+    """A tenth or a quarter of the answers as bad as the floor can say, the others better than it.
+
+    Without the cheats of `occasional` each good answer takes back more than a bad one adds.
+    """
+    random = np.random.default_rng(6)
+    for share, within in ((0.1, 1400), (0.25, 250)):
+        ps = np.where(random.uniform(size=(8, 1500)) < share, 0.04, 1.0)
+        assert not np.isfinite(caught_after(POLICY, ps)[: 8 if share == 0.1 else 0]).any()
+        assert np.median(caught_after(MIXING, ps)) < within
+
+
+def test_who_is_honest_is_not_taken_for_one_that_mixes() -> None:
+    assert not np.isfinite(caught_after(MIXING, lives(0.0, 100, 300, seed=12))).any()
+    for share in MIXING.occasional:  # the density of its p integrates to 1
+        assert 1 - share + MIXING.bad * share / MIXING.bad == pytest.approx(1.0)
+
+
+def test_an_occasional_cheat_by_hand() -> None:
+    """Two answers, one bad: the mean over 6 steady cheats and one occasional."""
+    trial = replace(POLICY, credit=math.inf, occasional=(0.2,), bad=0.05)
+    steady = [k * 0.05 ** (k - 1) * k for k in EXPONENTS]
+    mean = (math.fsum(steady) + (0.8 + 0.2 / 0.05) * 0.8) / 7
+    assert course([seen(0.05)], [seen(1.0)], trial=trial) == pytest.approx(math.log(mean))
+
+
+@pytest.mark.parametrize("change", [{"occasional": (0.0,)}, {"occasional": (1.0,)}, {"bad": 0.0}])
+def test_what_is_no_share(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="within"):
+        replace(POLICY, **change)
 
 
 @pytest.mark.slow

@@ -32,6 +32,12 @@ FLOOR = Calibration(
     3,
     {n: (-0.5, 0.0, 1.25) for n in NAMES},
 )
+ASKED_FOR: dict[str, Any] = {
+    "model_sha256": "ab" * 32,
+    "judge": ("torch", "float32", "cpu"),
+    "length": 64,
+    "temperature": 0.8,
+}
 NUMBERS = st.floats(-1e6, 1e6, allow_subnormal=False)
 
 
@@ -72,6 +78,47 @@ def test_a_file_gives_back_what_was_written() -> None:
     assert FLOOR.logprobs(reported=True).gap is not None
     assert FLOOR.logprobs(reported=False).gap is None
     assert FLOOR.toploc().exponents == Sample((-0.5, 0.0, 1.25))
+
+
+SORTED = st.lists(NUMBERS, min_size=1, max_size=40).map(sorted).map(tuple)
+
+
+@given(SORTED, SORTED, NUMBERS)
+def test_the_widest_floor_is_as_mild_as_the_mildest(
+    one: tuple[float, ...], other: tuple[float, ...], value: float
+) -> None:
+    pairs = [
+        replace(FLOOR, measures={"seedlock.margin": values}, answers=len(values), miner=side)
+        for values, side in ((one, MINER), (other, JUDGE))
+    ]
+    widest = floors.widest(pairs, **ASKED_FOR)
+    assert widest is not None and widest.answers == min(len(one), len(other))
+    p = widest.sample("seedlock.margin").p(value)
+    mildest = max(Sample(values).p(value) for values in (one, other))
+    if len(one) == len(other):
+        assert p == mildest
+    assert p >= mildest
+
+
+def test_the_widest_floor_is_of_this_judge_and_of_nothing_else() -> None:
+    plain = replace(FLOOR, measures={"seedlock.margin": (0.0, 0.0, 0.5)})
+    widest = floors.widest([FLOOR, plain], **ASKED_FOR)
+    assert widest is not None
+    assert widest.measures == {"seedlock.margin": (0.0, 0.0, 1.25)}  # what both have
+    assert widest.miner.precision == "torch bfloat16, torch bfloat16"
+    cuda = replace(FLOOR, judge=replace(JUDGE, device="cuda"))
+    on_cuda: dict[str, Any] = {**ASKED_FOR, "judge": ("torch", "float32", "cuda:1")}
+    assert floors.widest([FLOOR], **on_cuda) is None
+    assert floors.widest([cuda], **on_cuda) is not None
+    for change in (
+        {"model_sha256": "cd" * 32},
+        {"length": 24},
+        {"temperature": 0.7},
+        {"judge": ("torch", "bfloat16", "cpu")},
+        {"judge": ("llamacpp", "float32", "cpu")},
+    ):
+        asked: dict[str, Any] = {**ASKED_FOR, **change}
+        assert floors.widest([FLOOR], **asked) is None
 
 
 def test_what_was_not_measured_has_no_floor() -> None:
@@ -132,9 +179,12 @@ def test_a_floor_is_found_for_its_own_pair_only() -> None:
 
 def test_the_shipped_floors_are_of_the_default_model_and_usable() -> None:
     found = floors.shipped()
-    pairs = {(f.miner.engine, f.miner.precision, f.judge.engine, f.judge.precision) for f in found}
+    pairs = {
+        (f.miner.engine, f.miner.precision, f.judge.engine, f.judge.precision, f.length)
+        for f in found
+    }
     assert len(pairs) == len(found)
-    assert ("torch", "bfloat16", "torch", "float32") in pairs
+    assert {("torch", "bfloat16", "torch", "float32", length) for length in (24, 64)} <= pairs
     for floor in found:
         assert floor.answers >= 60
         # Honest answers follow the seed, whoever computes: else the floor is of something else.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,19 +17,12 @@ from scoring.verify import logprobs, statement
 from scoring.verify.logprobs import Asked, Floor
 from scoring.verify.seedlock import TOP
 from scoring.verify.statement import Outcome, Sample, Statement
+from tests.scoring.seen import Seen
 
 VOCABULARY = 150
 END = 2
 ASKED = Asked(length=32, end_token=END, temperature=0.8, vocabulary=VOCABULARY)
 WITHOUT_REPORTS = {"surprise", "rarest", "perfect", "early", "late"}
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    token: int
-    logprob: float
-    top_ids: NDArray[np.int64]
-    top_logprobs: NDArray[np.float64]
 
 
 @functools.cache

@@ -128,3 +128,40 @@ def test_a_measure_that_always_says_a_little_is_not_drowned() -> None:
     twice = [*said, *[measured("other", [Measure("odd", 0.0, 1.0)])] * 20]
     expected = 20 * log_evidence(0.05) - math.log(5)
     assert total(twice, invalid=0.0, unknown=0.0) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_floor_that_doubts_itself_is_too_narrow_as_seldom_as_it_says() -> None:
+    """Somewhere in 4,000 floors of uniform honest answers, just above each of their values."""
+    rng = np.random.default_rng(8)
+    for doubt, count in ((0.2, 40), (0.05, 200)):
+        ranks = tuple(map(float, range(count)))
+        true = 1.0 - np.sort(rng.uniform(size=(4000, count)))
+        for sample, least, most in (
+            # Half the doubt is spent exactly, on the far end.
+            (Sample(ranks, doubt), 0.35 * doubt, doubt),
+            # Without any a floor is nearly always too narrow somewhere.
+            (Sample(ranks), 0.9, 1.0),
+        ):
+            claimed = [sample.p(rank + 0.5) for rank in ranks]
+            assert least < (claimed < true).any(axis=1).mean() < most
+
+
+@given(st.lists(FINITE, min_size=1, max_size=40), FINITE, st.floats(1e-300, 0.9))
+def test_doubt_makes_no_p_value_harsher(values: list[float], value: float, doubt: float) -> None:
+    plain, doubting = Sample(tuple(values)), Sample(tuple(values), doubt)
+    assert plain.p(value) <= doubting.p(value) <= 1.0
+    assert doubting.p(max(values)) <= doubting.p(min(values)) == 1.0
+    more = Sample(tuple(values), doubt, of=10 * len(values))
+    assert plain.p(value) <= more.p(value) <= doubting.p(value) + 1e-12
+
+
+def test_the_far_end_by_hand() -> None:
+    """(1 - p)^n = doubt / 2: of 100 answers none was as bad, and p is 1 - 0.005^(1/100)."""
+    kept = Sample(tuple(map(float, range(100))), 0.01)
+    assert kept.p(1000.0) == pytest.approx(1 - 0.005**0.01) == pytest.approx(0.0516, abs=1e-4)
+
+
+@pytest.mark.parametrize(("doubt", "of"), [(1.0, 0), (-0.1, 0), (math.nan, 0), (0.1, 1)])
+def test_what_is_no_doubt(doubt: float, of: int) -> None:
+    with pytest.raises(ValueError, match="doubt"):
+        Sample((1.0, 2.0), doubt, of)

@@ -16,6 +16,7 @@ import pytest
 
 from scoring.verify import freivalds, logprobs, redundancy, sampling, seedlock, toploc
 from scoring.verify.statement import Measure, Outcome, Sample, Statement, measured, total
+from tests.scoring.seen import Seen
 
 Verifier = Callable[[Any], Statement]
 
@@ -29,14 +30,6 @@ class Case:
     honest: Sequence[Any]
     cheats: Sequence[Any]
     malformed: Sequence[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    token: int
-    logprob: float
-    top_ids: Any
-    top_logprobs: Any
 
 
 def logprobs_case() -> Case:

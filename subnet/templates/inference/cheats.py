@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from subnet.config import EngineTable
 from subnet.definition import Miner, MinerOptions
-from subnet.engines.llamacpp import LlamaEngine
+from subnet.engines.choice import open_engine
 from subnet.engines.models import get_model
 from subnet.engines.truncated import truncated_model
 from subnet.errors import Declined, InvalidSetting
@@ -69,21 +70,29 @@ class Relay:
 
 
 @asynccontextmanager
-async def open_miner(options: MinerOptions) -> AsyncIterator[Miner[Ask, Tokens]]:
-    """The miner named by `options.behaviour`: flaky, canned or downgraded.
+async def open_miner(
+    options: MinerOptions, engine: EngineTable
+) -> AsyncIterator[Miner[Ask, Tokens]]:
+    """The miner named by `options.behaviour`, on `engine`: flaky, canned or downgraded.
 
-    Raises InvalidSetting for another name, and for downgraded weights that were not allowed.
+    Raises InvalidSetting for another name, and for downgraded weights that were not allowed or
+    cannot be made: a GGUF file can be cut, a folder and a server's model cannot.
     """
     if options.behaviour == "canned":
         yield Canned()
         return
-    path = options.model_file or get_model(MODEL.sha256)
+    path = options.model_file
     if options.behaviour == "downgraded":
         if not options.allow_other_weights:
             raise InvalidSetting(
                 "miner.behaviour",
                 "the settings",
                 "downgraded runs other weights than the subnet's; it needs --allow-other-weights",
+            )
+        path = path or engine.model or get_model(MODEL.sha256)
+        if engine.kind == "openai" or path.is_dir():
+            raise InvalidSetting(
+                "miner.behaviour", "the settings", "downgraded needs a GGUF file of its own to cut"
             )
         path = truncated_model(path, KEPT_LAYERS)
     elif options.behaviour != "flaky":
@@ -92,8 +101,8 @@ async def open_miner(options: MinerOptions) -> AsyncIterator[Miner[Ask, Tokens]]
             "the settings",
             f"{options.behaviour} is not one of honest, flaky, downgraded, canned",
         )
-    async with LlamaEngine.open(
-        path, sha256=MODEL.sha256, allow_other_weights=options.allow_other_weights
-    ) as engine:
-        honest = Honest(engine, options.hotkey)
+    async with open_engine(
+        engine, MODEL.sha256, path=path, allow_other_weights=options.allow_other_weights
+    ) as opened:
+        honest = Honest(opened, options.hotkey)
         yield Flaky(honest) if options.behaviour == "flaky" else honest
