@@ -180,13 +180,14 @@ class ModelError(SubnetError):
 
 @dataclass(eq=False)
 class ModelMissing(ModelError):
-    """No file with this hash lies in the cache."""
+    """No file with this hash lies in the cache; `command` brings it there."""
 
     sha256: str
     looked_in: Path
+    command: str = "subnet model fetch"
 
     def __str__(self) -> str:
-        return f"model {self.sha256[:16]}... is not in {self.looked_in}; run: subnet model fetch"
+        return f"model {self.sha256[:16]}... is not in {self.looked_in}; run: {self.command}"
 
 
 @dataclass(eq=False)
@@ -210,11 +211,12 @@ class ModelFetchFailed(ModelError):
 
     source: str
     problem: str
+    command: str = "subnet model fetch"
 
     def __str__(self) -> str:
         return (
             f"cannot fetch the model from {self.source}: {self.problem}; "
-            "try again, or run: subnet model fetch --model FILE"
+            f"try again, or run: {self.command} --model FILE"
         )
 
 
