@@ -116,6 +116,7 @@ async def examine(
         check_gpu(os.environ),
         *await check_engine(settings),
         *await check_seed_lock(settings, server, server_key),
+        *check_judge(settings),
     ]
     if isinstance(settings, MinerSettings):
         checks.append(await check_redis(settings))
@@ -167,7 +168,8 @@ def check_coldkey(network: NetworkTable) -> Check:
     if bare is not None:
         found, todo = f"{bare} is not encrypted", "move it to a machine that serves nobody"
         return warn("coldkey", found, todo) if network.local else fail("coldkey", found, todo)
-    if path.exists() and not network.local:
+    # Path.exists would raise where we may not look.
+    if os.path.exists(path) and not network.local:
         found = f"{path} is encrypted, and here"
         return warn("coldkey", found, "keep it on a machine that serves nobody")
     return ok("coldkey", "none to be stolen here")
@@ -337,6 +339,22 @@ async def check_redis(settings: MinerSettings) -> Check:
             "redis-cli config set maxmemory-policy noeviction",
         )
     return ok("redis", f"{where} answers")
+
+
+def check_judge(settings: Settings) -> list[Check]:
+    """What the subnet's own definition says that its judge lacks; of a miner nothing."""
+    if isinstance(settings, MinerSettings):
+        return []
+    try:
+        subnet = load(
+            settings.subnet.definition,
+            model_sha256=settings.model.sha256,
+            engine=settings.engine,
+        )
+    except DefinitionError:
+        return []  # said already
+    lacks = subnet.advice()
+    return [] if lacks is None else [warn("judge", *lacks)]
 
 
 # The chain, and what it says of us

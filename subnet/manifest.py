@@ -44,6 +44,8 @@ class Manifest:
     seed_locked: bool
     groups: int | str
     canaries: bool
+    audit_rate: float
+    """Share of the answers that are looked at."""
     memory: str
     coldkey_seats: int | None
     burn: float
@@ -87,6 +89,7 @@ def manifest(subnet: Subnet[Any, Any], settings: Settings) -> Manifest:
         seed_locked=subnet.seed_locked,
         groups=subnet.groups,
         canaries=kind.canary is not Subnet.canary,
+        audit_rate=subnet.audit_rate,
         memory=str(
             subnet.memory
             or f"the mean, a score counting half after {settings.weights.half_life_rounds:g} rounds"

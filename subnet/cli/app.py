@@ -36,6 +36,7 @@ VERBS = {
     "devnet": Verb("subnet.cli.devnet", "Run a development chain."),
     "doctor": Verb("subnet.cli.doctor", "Say what would keep a miner or validator from working."),
     "explain": Verb("subnet.cli.explain", "Say why a miner got what it got."),
+    "hints": Verb("subnet.cli.hints", "Show who may be one operator, a copier or an outlier."),
     "manifest": Verb("subnet.cli.manifest", "Say what a subnet pays for, and who gets the pay."),
     "miner": Verb("subnet.cli.miner", "Run one miner."),
     "model": Verb("subnet.cli.model", "Fetch and find the model file."),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from subnet.cli import exits, output
-from subnet.cli.neuron import Chain, Config, NetUid
+from subnet.cli.place import Chain, Config, NetUid, search_working_folder
 
 if TYPE_CHECKING:
     from subnet.config import Settings
@@ -43,6 +43,10 @@ def audit(
     audit_key: Annotated[
         str | None, typer.Option(help="The epoch's key, if the validator gave it to you.")
     ] = None,
+    receipts: Annotated[
+        list[Path] | None,
+        typer.Option(help="A miner's receipts, held against the journal.", exists=True),
+    ] = None,
     config: Config = None,
     network: Chain = None,
     netuid: NetUid = None,
@@ -64,8 +68,8 @@ def audit(
     others were told, or "incomplete" when nothing is wrong but not all could be checked. Ends with
     0 for an honest epoch only.
     """
-    from subnet.cli.neuron import search_working_folder
     from subnet.config import Settings, load
+    from subnet.wire.receipts import read_receipts
 
     search_working_folder()
     flags: dict[str, dict[str, object]] = {
@@ -76,7 +80,9 @@ def audit(
     more: dict[str, Any] = {"tolerance": tolerance}
     if withheld is not None or audit_key is not None:
         more["opened"] = _open(withheld, audit_key, epoch)
-    found = asyncio.run(_audit(settings, journal, others or [], validator, epoch, more))
+    more["receipts"] = itertools.chain.from_iterable(map(read_receipts, receipts or []))
+    with output.busy("auditing"):
+        found = asyncio.run(_audit(settings, journal, others or [], validator, epoch, more))
     if as_json:
         output.data({**dataclasses.asdict(found), "verdict": found.verdict})
     else:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.metadata
+import os
 import random
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -19,6 +20,7 @@ from subnet.cli import output
 if TYPE_CHECKING:
     from scoring.verify.floors import Calibration, Side
     from subnet.engines.base import Engine
+    from subnet.engines.torch_engine import Precision
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -71,6 +73,8 @@ def calibrate(
     target = out or Path(f"floor-{_word(miner)}-{_word(judge)}.json")
     if not target.parent.is_dir():  # now, and not after the last answer
         raise typer.BadParameter(f"there is no folder {target.parent}", param_hint="--out")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise typer.BadParameter(f"cannot write {target}", param_hint="--out")
     sides = _side(miner, device, "--miner"), _side(judge, device, "--judge")
     path = get_model(SMOLLM2_135M.sha256) if model is None else model
     sha256 = SMOLLM2_135M.sha256 if model is None else hash_file(path)
@@ -128,7 +132,7 @@ class _Opened:
                 self.path,
                 sha256=self.sha256,
                 device=self.device,
-                dtype=precision,  # type: ignore[arg-type]
+                dtype=cast("Precision", precision),  # `_side` has let no other through
                 threads=self.threads,
                 step_timeout_s=600.0,
             ) as torch:

@@ -19,13 +19,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Look at a chain.")
 
-Network = Annotated[
-    str,
-    typer.Option(
-        envvar="SUBNET_NETWORK_CHAIN",
-        help="`local`, `test`, `finney`, or the ws:// or wss:// address of a node.",
-    ),
-]
+NETWORK_HELP = "`local`, `test`, `finney`, or the ws:// or wss:// address of a node."
+Network = Annotated[str, typer.Option(envvar="SUBNET_NETWORK_CHAIN", help=NETWORK_HELP)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 At = Annotated[
     int | None, typer.Option("--block", min=0, help="As of this block; the newest, if not given.")
@@ -48,7 +43,8 @@ def blocks(
     with Explorer.connect(_endpoint(network)) as explorer:
         newest = explorer.head() if block is None else block
         oldest = max(newest - count + 1, 0)
-        found = [explorer.block(number) for number in range(newest, oldest - 1, -1)]
+        with output.busy("reading blocks"):
+            found = [explorer.block(number) for number in range(newest, oldest - 1, -1)]
     if json:
         output.data([_plain_block(one) for one in found])
         return
@@ -93,7 +89,8 @@ def extrinsic(
     place = _place(which)
     with Explorer.connect(_endpoint(network)) as explorer:
         if place is None:
-            found = explorer.find_extrinsic(which, explorer.head(), within)
+            with output.busy("looking through the blocks"):
+                found = explorer.find_extrinsic(which, explorer.head(), within)
         else:
             found = explorer.extrinsic(*place)
     if json:
@@ -192,9 +189,6 @@ def emission(network: Network = "local", block: At = None, json: Json = False) -
     output.result(f"TAO and alpha at block {at}; price is the moving average\n\n{table}")
 
 
-NETWORK_HELP = "`local`, `test`, `finney`, or the ws:// or wss:// address of a node."
-
-
 @app.command()
 def diff(
     left: Annotated[str, typer.Argument(metavar="A", help=NETWORK_HELP)],
@@ -249,7 +243,8 @@ def diff(
             )
         ignored = (*(ignore or ()), *(() if exact or replay else BY_NATURE))
         scope = Scope(ours, theirs, only or (), ignored)
-        found = compare(ours, theirs, scope, first, last, replay=replay)
+        with output.counted("comparing blocks", last - first + 1, lines=False) as tell:
+            found = compare(ours, theirs, scope, first, last, replay=replay, tell=tell)
         calls = "" if found.same else _calls(ours.block(found.last))
     if json:
         output.data(

@@ -6,7 +6,7 @@ Reads both through plain JSON-RPC and the nodes' own metadata, so either may be 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -128,10 +128,12 @@ def compare(
     last: int,
     *,
     replay: bool = False,
+    tell: Callable[[int], None] = lambda done: None,
 ) -> Comparison:
     """Compare the blocks from `first` to `last`, and stop at the first that differ.
 
     With `replay`, `right` has the blocks up to `first`, as `take_over` said, and makes the others.
+    `tell` hears after each block how many are done.
     """
     keys = 0
     for number in range(first, last + 1):
@@ -147,6 +149,7 @@ def compare(
                 for key in names
             )
             return Comparison(first, number, keys, found, refused)
+        tell(number - first + 1)
     return Comparison(first, last, keys, ())
 
 

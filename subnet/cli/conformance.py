@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 import typer
 
 from subnet.cli import exits, output
-from subnet.cli.neuron import (
+from subnet.cli.place import (
     Config,
     Definition,
     Hotkey,

@@ -11,16 +11,7 @@ from typing import Annotated
 import typer
 
 from subnet.cli import exits, output
-from subnet.cli.neuron import (
-    Chain,
-    Config,
-    Definition,
-    Hotkey,
-    NetUid,
-    Wallet,
-    WalletPath,
-    search_working_folder,
-)
+from subnet.cli.place import Definition, Place, search_working_folder, with_place
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -33,14 +24,10 @@ class Role(enum.StrEnum):
 
 
 @app.command()
+@with_place
 def doctor(
     role: Annotated[Role, typer.Option(help="Who is to work here.")],
-    config: Config = None,
-    network: Chain = None,
-    netuid: NetUid = None,
-    wallet: Wallet = None,
-    hotkey: Hotkey = None,
-    wallet_path: WalletPath = None,
+    place: Place,
     definition: Definition = None,
     server: Annotated[
         str | None,
@@ -53,29 +40,19 @@ def doctor(
     One line each: ok, warn or fail, and what to do. Exit 0 when nothing fails, 1 when something
     does. Nothing is changed.
     """
-    from subnet.config import MinerSettings, ValidatorSettings, load
+    from subnet.config import MinerSettings, ValidatorSettings
     from subnet.doctor import State, examine
 
     search_working_folder()
-    settings = load(
+    settings = place.settings(
         MinerSettings if role is Role.MINER else ValidatorSettings,
-        file=config,
-        flags={
-            "network": {
-                "chain": network,
-                "netuid": netuid,
-                "wallet": wallet,
-                "hotkey": hotkey,
-                "wallet_path": wallet_path,
-            },
-            "subnet": {"definition": definition},
-        },
+        subnet={"definition": definition},
     )
     assert isinstance(settings, MinerSettings | ValidatorSettings)
     _ = settings.netuid  # said before any work
-    checks = asyncio.run(
-        examine(settings, server=server, server_key=os.environ.get("OPENAI_API_KEY"))
-    )
+    key = os.environ.get("OPENAI_API_KEY")
+    with output.busy("looking at everything it needs"):
+        checks = asyncio.run(examine(settings, server=server, server_key=key))
     if json:
         output.data([dataclasses.asdict(check) for check in checks])
     else:

@@ -59,6 +59,7 @@ def code_of(error: BaseException) -> int | None:
         (chain.ChainAway, CHAIN_AWAY),
         (chain.ChainRefused, CHAIN_REFUSED),
         (chain.ChainError, FAILED),
+        (PermissionError, FAILED),
         (KeyboardInterrupt, INTERRUPTED),
     )
     for kind, code in table:

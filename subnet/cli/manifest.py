@@ -77,6 +77,7 @@ def _text(found: Manifest, there: OnChain | None) -> str:
         ("answer", _fields(found.answer)),
         ("questions", groups.get(found.groups, f"{found.groups} groups")),
         ("canaries", "yes" if found.canaries else "no"),
+        ("looked at", _looked_at(found.audit_rate)),
         ("memory", found.memory),
         ("coldkey", _seats(found.coldkey_seats)),
         ("burned", f"{found.burn:.1%} of all weight, to the owner's seat"),
@@ -111,6 +112,10 @@ def _beside(there: OnChain) -> list[tuple[str, str]]:
 
 def _fields(schema: Any) -> str:
     return ", ".join(schema.get("properties", {})) or "(nothing)"
+
+
+def _looked_at(rate: float) -> str:
+    return "every answer" if rate == 1.0 else f"{rate:.1%} of the answers, drawn by a block's hash"
 
 
 def _seats(seats: int | None) -> str:

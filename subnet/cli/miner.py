@@ -9,31 +9,16 @@ from typing import Annotated
 
 import typer
 
-from subnet.cli.neuron import (
-    AllowOtherWeights,
-    Chain,
-    Config,
-    Definition,
-    Engine,
-    Hotkey,
-    NetUid,
-    Wait,
-    Wallet,
-    WalletPath,
-    run,
-)
+from subnet.cli.neuron import AllowOtherWeights, Engine, Wait, run
+from subnet.cli.place import Definition, Place, with_place
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
+@with_place
 def miner(
-    config: Config = None,
-    network: Chain = None,
-    netuid: NetUid = None,
-    wallet: Wallet = None,
-    hotkey: Hotkey = None,
-    wallet_path: WalletPath = None,
+    place: Place,
     definition: Definition = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
@@ -77,17 +62,10 @@ def miner(
     from miners.serve import serve
     from subnet.config import MinerSettings
 
-    flags: dict[str, dict[str, object]] = {
-        "network": {
-            "chain": network,
-            "netuid": netuid,
-            "wallet": wallet,
-            "hotkey": hotkey,
-            "wallet_path": wallet_path,
-        },
-        "subnet": {"definition": definition},
-        "engine": {"kind": engine},
-        "miner": {
+    flags = place.flags(
+        subnet={"definition": definition},
+        engine={"kind": engine},
+        miner={
             "host": host,
             "port": port,
             "external_host": external_host,
@@ -102,6 +80,6 @@ def miner(
             "allow_other_weights": allow_other_weights,
             "wait": wait,
         },
-    }
+    )
     worker = (sys.executable, "-m", "subnet.cli.worker")
-    run(functools.partial(serve, worker=worker), MinerSettings, config, flags)
+    run(functools.partial(serve, worker=worker), MinerSettings, place.config, flags)

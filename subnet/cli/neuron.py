@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 import resource
 import signal
-import sys
 import threading
 from collections.abc import Awaitable
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 import typer
 
 from subnet.cli import exits, notify, output
+from subnet.cli.place import search_working_folder
 
 if TYPE_CHECKING:
     from subnet.config import Flags, Settings
@@ -24,6 +25,8 @@ END_S = 4.0
 """What is not over so long after a signal is cut off."""
 LEAVE_S = 4.8
 """So long after a signal the process ends, whatever goes on in threads, which nobody can stop."""
+SAY_S = 1.0
+"""For the last line of a log, whose reader may have stopped: then none is written."""
 FILES = 8192
 """Open at once, if the system lets us: by default it gives 1,024, which strangers' connections
 alone can use up."""
@@ -32,19 +35,6 @@ log = logging.getLogger(__name__)
 
 S_contra = TypeVar("S_contra", bound="Settings", contravariant=True)
 
-Config = Annotated[
-    Path | None, typer.Option(help="Settings file; if not given, subnet.toml here if there is one.")
-]
-Chain = Annotated[
-    str | None, typer.Option("--network", help="local, test, finney, or a ws:// address.")
-]
-NetUid = Annotated[int | None, typer.Option(help="Number of the subnet.")]
-Wallet = Annotated[str | None, typer.Option(help="Name of the wallet.")]
-Hotkey = Annotated[str | None, typer.Option(help="Name of the hotkey in the wallet.")]
-WalletPath = Annotated[Path | None, typer.Option(help="Folder with the wallets.")]
-Definition = Annotated[
-    str | None, typer.Option(help="The subnet, as package.module:Class; this folder is looked in.")
-]
 AllowOtherWeights = Annotated[
     bool | None,
     typer.Option(
@@ -70,12 +60,6 @@ class Program(Protocol[S_contra]):
         ...
 
 
-def search_working_folder() -> None:
-    """Find an author's own module, which lies where a console script does not look."""
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-
-
 def _allow_files() -> None:
     """Allow this process, and those it starts, to hold enough connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -90,8 +74,24 @@ def _code_of(number: signal.Signals | None) -> int:
 
 def end_now(reason: str) -> None:
     """End this process for its supervisor, whatever hangs in it: for a watchdog's thread."""
-    log.critical("%s; ending, to be started again", reason)
+    saying = threading.Thread(
+        target=log.critical, args=("%s; ending, to be started again", reason), daemon=True
+    )
+    saying.start()
+    saying.join(SAY_S)
     os._exit(exits.STALLED)
+
+
+class Fuse:
+    """Ends this process when Python itself is stuck, with code 1 and where it was on stderr."""
+
+    def light(self, seconds: float) -> None:
+        """Let it burn so long from now."""
+        faulthandler.dump_traceback_later(seconds, exit=True)
+
+    def put_out(self) -> None:
+        """Let it not burn any more."""
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _leave_anyway(number: signal.Signals) -> None:

@@ -1,13 +1,15 @@
 """The only writer to stdout and stderr. stdout is the result, stderr is talk.
 
 A command's result goes out once, with `result` or `data`; everything else a person may want to
-read goes through `say`, `fail`, the log, or a live view, all on stderr.
+read goes through `say`, `fail`, the log, or a live view, all on stderr. Much of it was written by
+strangers: characters that would steer a terminal are shown as JSON escapes them.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,20 +20,24 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
 
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tab and newline; those that turn the direction of writing around; halves
+of a pair, which UTF-8 has no bytes for (a file name may have them)."""
+
 
 def result(text: str) -> None:
     """What the command was asked for, as text."""
-    print(text, file=sys.stdout, flush=True)
+    print(_plain(text), file=sys.stdout, flush=True)
 
 
 def data(value: Any) -> None:
     """What the command was asked for, as one JSON document."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+    print(_plain(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)), flush=True)
 
 
 def say(text: str) -> None:
     """One line of talk."""
-    print(text, file=sys.stderr, flush=True)
+    print(_plain(text), file=sys.stderr, flush=True)
 
 
 def fail(text: str) -> None:
@@ -39,9 +45,20 @@ def fail(text: str) -> None:
     say("error: " + " ".join(text.split()))
 
 
+def _plain(text: str) -> str:
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+class _OneLine(logging.Formatter):
+    """One line a record, whatever it quotes: what looks like a record is one."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        return _plain(super().formatMessage(record).replace("\n", "\\n"))
+
+
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Send this process's log to stderr, one line a record, times in UTC."""
-    formatter = logging.Formatter(
+    formatter = _OneLine(
         "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
     formatter.converter = time.gmtime
@@ -76,6 +93,21 @@ def live(draw: Callable[[], Any]) -> Live:
 
 
 @contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Something that moves on stderr while `what` goes on, where a person is looking."""
+    # Asked of the stream: rich takes longer to import than most of this takes.
+    if not (sys.stderr.isatty() and is_live()):
+        yield
+        return
+    from rich.live import Live
+    from rich.spinner import Spinner
+
+    spinner = Spinner("dots", what)
+    with Live(spinner, console=console(), transient=True, redirect_stdout=False):
+        yield
+
+
+@contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
     """A bar on stderr for `what`; the yielded function takes bytes done and bytes in all."""
     if not is_live():
@@ -91,11 +123,14 @@ def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 @contextmanager
-def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def counted(what: str, total: int, *, lines: bool = True) -> Iterator[Callable[[int], None]]:
     """A bar on stderr for `what`; the yielded function takes how many of `total` are done.
 
-    Where nothing can be redrawn, a line for every tenth.
+    Where nothing can be redrawn, a line for every tenth, or none without `lines`.
     """
+    if not is_live() and not lines:
+        yield lambda done: None
+        return
     if not is_live():
         said = 0
 

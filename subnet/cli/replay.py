@@ -17,15 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from subnet.cli import output
-from subnet.cli.neuron import (
-    Chain,
-    Config,
+from subnet.cli.place import (
     Definition,
-    Hotkey,
-    NetUid,
-    Wallet,
-    WalletPath,
+    ValidatorPlace,
+    find_journal,
     search_working_folder,
+    with_place,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +36,7 @@ SHOWN_PROBLEMS = 10
 
 
 @app.command()
+@with_place
 def replay(
     since: Annotated[
         str | None, typer.Option(help="How far back, as 7d, 12h or 90m; if not given, all of it.")
@@ -51,44 +49,23 @@ def replay(
             "present one.",
         ),
     ] = None,
-    config: Config = None,
-    network: Chain = None,
-    netuid: NetUid = None,
-    wallet: Wallet = None,
-    hotkey: Hotkey = None,
-    wallet_path: WalletPath = None,
+    *,
+    place: ValidatorPlace,
     definition: Definition = None,
-    state: Annotated[
-        Path | None, typer.Option(help="Folder of the ledger and the journal.")
-    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Judge recorded rounds again, by other code: who would gain, and who would lose.
 
     Asks neither the chain nor a miner. Standings are what these rounds alone say.
     """
-    from subnet.config import ValidatorSettings, load
+    from subnet.config import ValidatorSettings
     from subnet.definition import load as load_definition
-    from subnet.errors import StateError
     from validators import replay as replaying
 
     search_working_folder()
-    flags: dict[str, dict[str, object]] = {
-        "network": {
-            "chain": network,
-            "netuid": netuid,
-            "wallet": wallet,
-            "hotkey": hotkey,
-            "wallet_path": wallet_path,
-        },
-        "subnet": {"definition": definition},
-        "validator": {"state": state},
-    }
-    settings = load(ValidatorSettings, file=config, flags=flags)
+    settings = place.settings(ValidatorSettings, subnet={"definition": definition})
     folder = settings.state_folder()
-    journal = folder / "journal.jsonl"
-    if not journal.exists():
-        raise StateError(journal, "there is no journal; name its folder with --state")
+    journal = find_journal(folder)
     old = load_definition(settings.subnet.definition)
     rules = replaying.Rules(
         half_life_rounds=settings.weights.half_life_rounds,
@@ -180,6 +157,7 @@ def _document(found: Replayed) -> dict[str, Any]:
         "changed": found.changed,
         "problems": dict(found.problems),
         "codes": [dict(code) for code in found.codes],
+        "signed": dict(found.signed),
         "hotkeys": [dataclasses.asdict(shift) | {"change": shift.change} for shift in found.shifts],
         "not_judged": [dataclasses.asdict(entry) for entry in found.not_judged],
     }
@@ -203,16 +181,19 @@ def _text(found: Replayed) -> str:
         output.table(names, rows, right=set(range(1, 7))),
         f"{found.rounds} rounds, {found.judged} answers judged again, {found.changed} of them "
         "otherwise than before",
+        "what miners signed for: "
+        + ", ".join(f"{count} {what}" for what, count in sorted(found.signed.items())),
     ]
     if found.not_judged:
         counts = ", ".join(f"{count} {why}" for why, count in sorted(found.problems.items()))
+        total = sum(found.problems.values())
         parts.append(
-            f"{len(found.not_judged)} cannot be judged again and count on neither side: {counts}\n"
+            f"{total} cannot be judged again and count on neither side: {counts}\n"
             + "\n".join(
                 f"  round {entry.round}, {entry.hotkey}, task {entry.task}: {entry.problem}"
                 for entry in found.not_judged[:SHOWN_PROBLEMS]
             )
         )
-        if len(found.not_judged) > SHOWN_PROBLEMS:
-            parts[-1] += f"\n  and {len(found.not_judged) - SHOWN_PROBLEMS} more: see --json"
+        if total > SHOWN_PROBLEMS:
+            parts[-1] += f"\n  and {total - SHOWN_PROBLEMS} more: see --json"
     return "\n\n".join(parts)

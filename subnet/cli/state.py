@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from subnet.cli import exits, output
-from subnet.cli.neuron import Chain, Config, Hotkey, NetUid, Wallet
+from subnet.cli.place import ValidatorPlace, with_place
 
 app = typer.Typer(
     add_completion=False,
@@ -17,27 +17,20 @@ app = typer.Typer(
     help="Look at a validator's memory, back it up, restore and migrate it.",
 )
 
-State = Annotated[
-    Path | None, typer.Option(help="Folder of the ledger; if not given, the settings say where.")
-]
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON document.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Replace what is there already.")]
 
 
 @app.command()
+@with_place
 def inspect(
-    state: State = None,
-    config: Config = None,
-    network: Chain = None,
-    netuid: NetUid = None,
-    wallet: Wallet = None,
-    hotkey: Hotkey = None,
+    place: ValidatorPlace,
     json: Json = False,
 ) -> None:
     """Read the whole ledger, also of a running validator; exit 1 where it is damaged."""
     from validators.state import inspect as read
 
-    report = read(_ledger(state, config, network, netuid, wallet, hotkey))
+    report = read(_ledger(place))
     if json:
         output.data({**dataclasses.asdict(report), "path": str(report.path)})
     else:
@@ -65,42 +58,34 @@ def inspect(
 
 
 @app.command()
+@with_place
 def backup(
     to: Annotated[Path, typer.Argument(metavar="TO", help="File to write.")],
-    state: State = None,
-    config: Config = None,
-    network: Chain = None,
-    netuid: NetUid = None,
-    wallet: Wallet = None,
-    hotkey: Hotkey = None,
+    place: ValidatorPlace,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Copy the ledger to one file; the validator may run meanwhile."""
     from validators.state import backup as copy
 
-    path = _ledger(state, config, network, netuid, wallet, hotkey)
+    path = _ledger(place)
     copy(path, to, overwrite=yes)
     facts = {"ledger": str(path), "backup": str(to), "bytes": to.stat().st_size}
     output.data(facts) if json else output.result(str(to))
 
 
 @app.command()
+@with_place
 def restore(
     source: Annotated[Path, typer.Argument(metavar="BACKUP", help="What `backup` wrote.")],
-    state: State = None,
-    config: Config = None,
-    network: Chain = None,
-    netuid: NetUid = None,
-    wallet: Wallet = None,
-    hotkey: Hotkey = None,
+    place: ValidatorPlace,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Put a backup in the ledger's place; the ledger that was there is kept beside it."""
     from validators.state import restore as put_back
 
-    path = _ledger(state, config, network, netuid, wallet, hotkey)
+    path = _ledger(place)
     kept = put_back(path, source, overwrite=yes)
     facts = {"ledger": str(path), "backup": str(source), "kept": kept and str(kept)}
     output.data(facts) if json else output.result(str(path))
@@ -109,19 +94,15 @@ def restore(
 
 
 @app.command()
+@with_place
 def migrate(
-    state: State = None,
-    config: Config = None,
-    network: Chain = None,
-    netuid: NetUid = None,
-    wallet: Wallet = None,
-    hotkey: Hotkey = None,
+    place: ValidatorPlace,
     json: Json = False,
 ) -> None:
     """Bring the ledger to this program's version; the old one is kept beside it."""
     from validators.state import bring_up_to_date
 
-    path = _ledger(state, config, network, netuid, wallet, hotkey)
+    path = _ledger(place)
     before, after, kept = bring_up_to_date(path)
     if json:
         facts = {"ledger": str(path), "before": before, "after": after, "kept": kept and str(kept)}
@@ -132,17 +113,7 @@ def migrate(
         output.say(f"version {before} is kept at {kept}")
 
 
-def _ledger(
-    state: Path | None,
-    config: Path | None,
-    network: str | None,
-    netuid: int | None,
-    wallet: str | None,
-    hotkey: str | None,
-) -> Path:
-    from subnet.config import ValidatorSettings, load
+def _ledger(place: ValidatorPlace) -> Path:
     from validators.ledger import FILE_NAME
 
-    names = {"chain": network, "netuid": netuid, "wallet": wallet, "hotkey": hotkey}
-    flags: dict[str, dict[str, object]] = {"network": {**names}, "validator": {"state": state}}
-    return load(ValidatorSettings, file=config, flags=flags).state_folder() / FILE_NAME
+    return place.folder() / FILE_NAME

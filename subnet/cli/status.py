@@ -4,54 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from subnet.cli import exits, output
-from subnet.cli.neuron import Chain, Config, Hotkey, NetUid, Wallet
+from subnet.cli.place import ValidatorPlace, find_journal, with_place
 
 if TYPE_CHECKING:
-    from validators.status import Status
+    from validators.status import Mover, Row, Status
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 RAO_PER_TAO = 1_000_000_000
+MOVERS = 5
+"""So many seats are named as what moved validator trust."""
 
 
 @app.command()
+@with_place
 def status(
-    state: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the journal; if not given, the settings say where."),
-    ] = None,
-    config: Config = None,
-    network: Chain = None,
-    netuid: NetUid = None,
-    wallet: Wallet = None,
-    hotkey: Hotkey = None,
+    place: ValidatorPlace,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Weights that landed, validator trust and what moved it, costs a day.
 
     Exit 1 when no weights have landed in the last whole epoch.
     """
-    from subnet.config import ValidatorSettings, load
-    from subnet.errors import StateError
     from validators import journal
     from validators.status import read_status
 
-    if state is None:
-        network_flags: dict[str, object] = {
-            "chain": network, "netuid": netuid, "wallet": wallet, "hotkey": hotkey
-        }  # fmt: skip
-        settings = load(ValidatorSettings, file=config, flags={"network": network_flags})
-        state = settings.state_folder()
-    path = state / "journal.jsonl"
-    if not path.exists():
-        raise StateError(path, "there is no journal; name its folder with --state")
-    found = read_status(journal.read(path))
+    path = find_journal(place.folder())
+    with output.busy("reading the journal"):
+        found = read_status(journal.read(path))
     if json:
         output.data(dataclasses.asdict(found))
     else:
@@ -64,18 +49,48 @@ def _text(found: Status, now: float) -> str:
     rows = [("rounds", _rounds(found, now)), ("weights", _weights(found, now))]
     if found.problem:
         rows.append(("problem", found.problem))
+    for row in found.rows:
+        if row.mechanism or len(found.rows) > 1:
+            rows.append((f"mech. {row.mechanism}", _row(row, now)))
+        for item in row.differences:
+            text = f"uid {item['uid']}: meant {item['meant']:.4%}, found {item['found']:.4%}"
+            rows.append(("differs", f"{text}: {item['cause']}"))
     if found.vtrust is not None:
         before = "" if found.vtrust_before is None else f", {found.vtrust_before:.4f} before"
         rows.append(("vtrust", f"{found.vtrust:.4f} in epoch {found.epoch}{before}"))
         rows.append(("distance", f"{found.distance:.4f} from the consensus"))
-    for mover in found.movers:
-        text = f"uid {mover.uid} {mover.hotkey}: {-mover.change:+.4f}"
+    rows += [("moved by", _mover(mover)) for mover in found.movers[:MOVERS]]
+    if rest := found.movers[MOVERS:]:
+        text = f"{len(rest)} more: {-sum(mover.change for mover in rest):+.4f}"
         rows.append(("moved by", text))
     if found.balance_rao is not None:
         rows.append(("balance", f"{found.balance_rao / RAO_PER_TAO:.9f} TAO on the hotkey"))
     if found.rao_per_day is not None:
-        rows.append(("costs", f"{found.rao_per_day / RAO_PER_TAO:.9f} TAO a day"))
+        rows.append(("costs", f"{found.rao_per_day / RAO_PER_TAO:.9f} TAO a day from the hotkey"))
+    if found.coldkey_rao_per_day is not None:
+        text = f"{found.coldkey_rao_per_day / RAO_PER_TAO:.9f} TAO a day from the coldkey"
+        bought = f", which bought {found.seats_bought} seats" if found.seats_bought else ""
+        rows.append(("costs", f"{text}, all that it pays for{bought}"))
     return "\n".join(f"{name:<10} {text}" for name, text in rows)
+
+
+def _row(row: Row, now: float) -> str:
+    parts = ["none has landed"]
+    if row.landed is not None:
+        landed = row.landed
+        parts = [f"landed at block {landed.block}, round {landed.round}, {_ago(now - landed.time)}"]
+    if row.committed is not None:
+        parts.append(f"that of round {row.committed} is hidden until it is revealed")
+    if row.problem is not None:
+        parts.append(row.problem)
+    return "; ".join(parts)
+
+
+def _mover(mover: Mover) -> str:
+    text = f"uid {mover.uid} {mover.hotkey}: {-mover.change:+.4f}"
+    if mover.own is None or mover.consensus is None:
+        return text
+    return f"{text} (its share here {mover.own:+.4f}, in the consensus {mover.consensus:+.4f})"
 
 
 def _rounds(found: Status, now: float) -> str:

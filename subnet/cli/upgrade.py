@@ -10,7 +10,7 @@ import asyncio
 import json as jsonlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from subnet.cli import exits, output
-from subnet.cli.neuron import Chain, Config, Definition, Hotkey, NetUid, Wallet
+from subnet.cli.place import Definition, ValidatorPlace, with_place
 
 if TYPE_CHECKING:
     from subnet.config import ValidatorSettings
@@ -27,6 +27,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 LIMIT = 0.02
 """Share of all weight that may change hands without a person's word."""
+LINE_BYTES = 1 << 20
+"""Of what a replay says, which an author's code may add to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Move:
 
 
 @app.command()
+@with_place
 def upgrade(
     to: Annotated[
         Path | None, typer.Option(help="Folder of the new Python environment, if it is another.")
@@ -67,15 +70,9 @@ def upgrade(
     version_key: Annotated[
         int | None, typer.Option(help="The key that the new version will send with its weights.")
     ] = None,
-    config: Config = None,
-    network: Chain = None,
-    netuid: NetUid = None,
-    wallet: Wallet = None,
-    hotkey: Hotkey = None,
+    *,
+    place: ValidatorPlace,
     definition: Definition = None,
-    state: Annotated[
-        Path | None, typer.Option(help="Folder of the ledger and the journal.")
-    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
 ) -> None:
     """Show what the new version makes of the last rounds; switch when little weight moves.
@@ -83,7 +80,7 @@ def upgrade(
     Exit 1 when more than the limit would change hands, answers cannot be judged again by one
     version alone, or the chain asks for a higher version key: then nothing was switched.
     """
-    from subnet.config import ValidatorSettings, load
+    from subnet.config import ValidatorSettings
 
     if to is None and new is None:
         raise typer.BadParameter("name the new version: --to ENVIRONMENT, --with DEFINITION")
@@ -91,22 +88,14 @@ def upgrade(
         raise typer.BadParameter("give --canary, or --to and the --link to turn")
     if link is not None and link.exists() and not link.is_symlink():
         raise typer.BadParameter(f"{link} is no link: the service must run from one")
-    places = {
-        "--config": config, "--network": network, "--netuid": netuid, "--wallet": wallet,
-        "--hotkey": hotkey, "--definition": definition, "--state": state, "--since": since,
-    }  # fmt: skip
-    flags = [word for name, value in places.items() if value for word in (name, str(value))]
-    network_flags: dict[str, object] = {
-        "chain": network, "netuid": netuid, "wallet": wallet, "hotkey": hotkey
-    }  # fmt: skip
-    settings = load(ValidatorSettings, file=config, flags={"network": network_flags})
+    flags = _words(asdict(place) | {"definition": definition, "since": since})
+    settings = place.settings(ValidatorSettings)
     key = settings.weights.version_key if version_key is None else version_key
     python = sys.executable if to is None else _python(to)
-    with_new = [] if new is None else ["--with", new]
     present, coming, wanted = asyncio.run(
         _gather(
             [sys.executable, *flags],
-            [python, *flags, *with_new],
+            [python, *flags, *_words({"with": new})],
             settings,
         )
     )
@@ -152,6 +141,16 @@ def compare(present: dict[str, Any], coming: dict[str, Any]) -> list[Move]:
     return sorted(moves, key=lambda move: (-move.change, move.uid))
 
 
+def _words(options: Mapping[str, object]) -> list[str]:
+    """The words of a command line; None is "not given"."""
+    return [
+        word
+        for name, value in options.items()
+        if value is not None
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+
+
 def _problems(
     present: dict[str, Any],
     coming: dict[str, Any],
@@ -185,26 +184,40 @@ async def _gather(
 
     Together they would take twice the memory, for models that judge.
     """
-    old = await _replay(*present)
-    new = await _replay(*coming)
+    old = await _replay("present", *present)
+    new = await _replay("new", *coming)
     return old, new, await _wanted_key(settings)
 
 
-async def _replay(python: str, *flags: str) -> dict[str, Any]:
+async def _replay(version: str, python: str, *flags: str) -> dict[str, Any]:
     # -P: what an environment has installed comes before what lies in the working folder.
     process = await asyncio.create_subprocess_exec(
         python, "-P", "-m", "subnet.cli.app", "replay", "--json", *flags,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=LINE_BYTES,
     )  # fmt: skip
-    out, talk = await process.communicate()
-    if process.returncode:
-        from subnet.errors import StateError
-
-        last = talk.decode(errors="replace").strip().splitlines()[-1:]
-        problem = f"its replay ended with code {process.returncode}: {''.join(last)}"
-        raise StateError(Path(python), problem)
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        out, last = await asyncio.gather(process.stdout.read(), _pass_on(version, process.stderr))
+        code = await process.wait()
+    finally:
+        if process.returncode is None:  # we were told to end: it is not to go on without us
+            process.kill()
+            await process.wait()
+    if code:
+        output.fail(f"the replay by the {version} version ended with code {code}: {last}")
+        raise typer.Exit(code if code > 0 else exits.FAILED)
     found: dict[str, Any] = jsonlib.loads(out)
     return found
+
+
+async def _pass_on(version: str, talk: asyncio.StreamReader) -> str:
+    """Say what a replay says while it works; the last line, without its "error: "."""
+    last = ""
+    async for raw in talk:
+        last = raw.decode(errors="replace").rstrip()
+        if not last.startswith("error: "):  # that is said once, and by us
+            output.say(f"{version} version: {last}")
+    return last.removeprefix("error: ")
 
 
 async def _wanted_key(settings: ValidatorSettings) -> int | None:

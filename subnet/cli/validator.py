@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from subnet.cli.neuron import (
-    Chain,
-    Config,
-    Definition,
-    Engine,
-    Hotkey,
-    NetUid,
-    Wait,
-    Wallet,
-    WalletPath,
-    end_now,
-    run,
-)
+from subnet.cli.neuron import Engine, Fuse, Wait, end_now, run
+from subnet.cli.place import Definition, ValidatorPlace, with_place
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
+@with_place
 def validator(
-    config: Config = None,
-    network: Chain = None,
-    netuid: NetUid = None,
-    wallet: Wallet = None,
-    hotkey: Hotkey = None,
-    wallet_path: WalletPath = None,
+    place: ValidatorPlace,
     definition: Definition = None,
-    state: Annotated[
-        Path | None, typer.Option(help="Folder of the ledger and the journal.")
-    ] = None,
     rounds_per_epoch: Annotated[
         int | None, typer.Option(help="Rounds in each epoch; weights follow the last one.")
     ] = None,
@@ -66,18 +47,10 @@ def validator(
     from subnet.config import ValidatorSettings
     from validators.validator import validate
 
-    flags: dict[str, dict[str, object]] = {
-        "network": {
-            "chain": network,
-            "netuid": netuid,
-            "wallet": wallet,
-            "hotkey": hotkey,
-            "wallet_path": wallet_path,
-        },
-        "subnet": {"definition": definition},
-        "engine": {"kind": engine},
-        "validator": {
-            "state": state,
+    flags = place.flags(
+        subnet={"definition": definition},
+        engine={"kind": engine},
+        validator={
             "rounds_per_epoch": rounds_per_epoch,
             "tasks_per_round": tasks_per_round,
             "in_flight": in_flight,
@@ -87,5 +60,6 @@ def validator(
             "lease": lease,
             "wait": wait,
         },
-    }
-    run(functools.partial(validate, bite=end_now), ValidatorSettings, config, flags)
+    )
+    program = functools.partial(validate, bite=end_now, fuse=Fuse())
+    run(program, ValidatorSettings, place.config, flags)

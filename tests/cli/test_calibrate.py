@@ -37,7 +37,7 @@ def test_two_equal_engines_have_a_floor_without_margins(tmp_path: Path) -> None:
     # Equal engines agree to the last bit: the seed is followed without a hair's loss.
     assert floor.measures["seedlock.margin"] == (0.0, 0.0)
     assert floor.measures["logprobs.gap"] == (0.0, 0.0)
-    assert "toploc.exponents" not in floor.measures
+    assert floor.measures["toploc.mantissas"] == (0.0, 0.0)
     assert "2 of 2" in done.stderr
 
 

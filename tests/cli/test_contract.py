@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -38,6 +39,7 @@ Commands:
   devnet       Run a development chain.
   doctor       Say what would keep a miner or validator from working.
   explain      Say why a miner got what it got.
+  hints        Show who may be one operator, a copier or an outlier.
   manifest     Say what a subnet pays for, and who gets the pay.
   miner        Run one miner.
   model        Fetch and find the model file.
@@ -95,6 +97,12 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     )
 
 
+def test_another_model_that_is_not_there_names_its_own_command(tmp_path: Path) -> None:
+    code, out, err = invoke("model", "path", "--which", "minilm", SUBNET_CACHE_DIR=str(tmp_path))
+    assert (code, out) == (6, "")
+    assert err.endswith(f"{tmp_path}/models; run: subnet model fetch --which minilm\n")
+
+
 def test_a_file_that_is_another_model(tmp_path: Path) -> None:
     other = tmp_path / "other.gguf"
     other.write_bytes(b"GGUF, but not that one")
@@ -112,6 +120,18 @@ def test_a_report_that_could_not_be_written_is_refused_at_once(tmp_path: Path) -
     code, out, err = invoke("demo", "--report", str(missing))
     assert (code, out) == (exits.USAGE, "")
     assert err == f"error: setting --report in the command line: cannot write {missing}\n"
+
+
+def test_a_floor_that_could_not_be_written_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    code, out, err = invoke("calibrate", "--out", str(tmp_path / "floor.json"))
+    assert (code, out) == (exits.USAGE, "")
+    assert err == (
+        f"error: Invalid value for --out: cannot write {tmp_path}/floor.json; "
+        "see: subnet calibrate --help\n"
+    )
 
 
 def test_a_run_folder_that_is_not_empty(tmp_path: Path) -> None:
@@ -151,6 +171,7 @@ def test_a_miner_command_that_cannot_run(command: str, problem: str, tmp_path: P
         (errors.StateError(Path("x"), "y"), 9),
         (OSError(errno.ENOSPC, "No space left on device"), 9),
         (errors.EngineAway("x"), 1),
+        (PermissionError(errno.EACCES, "Permission denied"), 1),
         (KeyboardInterrupt(), 130),
         (ZeroDivisionError(), None),
     ],

@@ -102,7 +102,7 @@ async def test_values_that_were_set_by_hand(two: Two) -> None:
     async with opened(two) as (left, right):
 
         async def run(
-            *only: str, ignore: tuple[str, ...] = (), first: int = 5, last: int = 0, **more: bool
+            *only: str, ignore: tuple[str, ...] = (), first: int = 5, last: int = 0, **more: Any
         ) -> Comparison:
             def work() -> Comparison:
                 scope = Scope(left, right, only, (*BY_NATURE, *ignore))

@@ -28,8 +28,8 @@ from subnet import doctor
 from subnet.cli import exits
 from subnet.config import MinerSettings, ModelTable, SubnetTable, ValidatorSettings, load
 from subnet.doctor import Check, State
+from subnet.engines.llama_server import LlamaServerEngine
 from subnet.engines.models import SMOLLM2_135M, get_model
-from subnet.engines.openai import LlamaServerEngine
 from tests.engines.servers import KEY, llama_server_of
 from tests.wire.redisserver import needs_redis, redis_server
 from tests.wire.world import Echo, Question, echo, serving

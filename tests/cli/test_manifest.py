@@ -82,6 +82,7 @@ def test_the_text_tells_who_is_paid_and_what_is_burned(folder: Path) -> None:
     assert "coldkey     the best 2 of one coldkey are paid" in lines
     assert "questions   3 groups" in lines
     assert "answer      text, sure" in lines
+    assert "looked at   every answer" in lines
     (best,) = [line.split() for line in lines if line.startswith("pay 0")]
     assert best == ["pay", "0", "50.0%", *["0.0%"] * 10]
     (each,) = [line.split() for line in lines if line.startswith("pay 1")]

@@ -59,7 +59,7 @@ def load(path: Path) -> tuple[Round, ...]:
     for line in journal.read(path):
         if line["kind"] == "round":
             rounds.append(line)
-        elif line["kind"] == "reveal":
+        elif line["kind"] == "reveal" and not line.get("mechanism"):
             reveals[int(line["round"])] = line
     return tuple(_round(line, reveals.get(int(line["round"]))) for line in rounds)
 
