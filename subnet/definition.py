@@ -107,6 +107,11 @@ class Subnet(ABC, Generic[C, A]):
     """Into how many groups miners are dealt, each with questions of its own. 1: all get the same;
     "each": every miner its own. What is dealt to whom is fixed before an epoch's first question."""
 
+    audit_rate: ClassVar[float] = 1.0
+    """Share of the answers that `score` looks at, above 0. Below 1 it is drawn which, by the hash
+    of the first block after they came; the others get `trust`. It wants a trial in `memory`, whose
+    bans make up for what nobody looked at: `scoring.verify.sampling` has the least rate."""
+
     @abstractmethod
     def tasks(self, seed: bytes) -> Iterator[Task[C]] | AsyncIterator[Task[C]]:
         """Hidden tasks without end: the same seed gives the same tasks, another seed others.
@@ -119,6 +124,10 @@ class Subnet(ABC, Generic[C, A]):
     async def score(self, task: Task[C], reply: Reply[A]) -> float | Judgement:
         """What the answer is worth, 0..1. Called only for signed replies that hold an answer."""
 
+    def trust(self, task: Task[C], reply: Reply[A]) -> float | Judgement:
+        """What an answer is worth that was not drawn. What costs nothing may be checked here."""
+        return Judgement(1.0, "trusted")
+
     @abstractmethod
     def miner(self, options: MinerOptions) -> AbstractAsyncContextManager[Miner[C, A]]:
         """The honest miner, open for as long as the context lasts."""
@@ -126,6 +135,13 @@ class Subnet(ABC, Generic[C, A]):
     def judge(self) -> AbstractAsyncContextManager[object]:
         """What `tasks` and `score` need, open for as long as the validator runs: a model, say."""
         return nullcontext()
+
+    def advice(self) -> tuple[str, str] | None:
+        """What a judge of this subnet lacks with these settings, and what to do; None: nothing.
+
+        `subnet doctor` shows it.
+        """
+        return None
 
     def canary(self, seed: bytes) -> tuple[Task[C], Task[C]] | None:
         """A plant and a probe, to find out who passes questions on. None, the default: no canaries.
@@ -192,6 +208,10 @@ def load(
             raise DefinitionError(name, f"{part} must be a subclass of {base.__name__}")
     if not inspect.iscoroutinefunction(found.score):
         raise DefinitionError(name, "score must be an async function")
+    if not 0.0 < found.audit_rate <= 1.0:
+        raise DefinitionError(name, f"audit_rate is {found.audit_rate}, not above 0 and up to 1")
+    if found.audit_rate < 1.0 and (found.memory is None or found.memory.trial is None):
+        raise DefinitionError(name, "an audit_rate below 1 needs a trial in memory, which bans")
     if model_sha256 not in (None, found.model_sha256):
         raise DefinitionError(
             name, f"it is about model {found.model_sha256}; the settings say {model_sha256}"

@@ -58,7 +58,7 @@ async def _judge_one(subnet: Subnet[Any, Any], task: Task[Any], reply: Reply[Any
     if reply.failure is not None:
         return Judgement(0.0, reply.failure.value)
     try:
-        opinion = await subnet.score(task, reply)
+        opinion = await subnet.score(task, reply) if reply.audited else subnet.trust(task, reply)
         judgement = opinion if isinstance(opinion, Judgement) else Judgement(float(opinion))
         if not judgement.reason:
             judgement = replace(judgement, reason=UNNAMED)
