@@ -32,7 +32,8 @@ def next_start(
     """Block at which the next round begins, and its part (from 0).
 
     `done` is (number of epochs so far, part) of the round before; a part that passed without a
-    round is left out. The block is `schedule.block` or earlier when it is time already.
+    round is left out, and so is one that an epoch which comes early leaves no room for. The block
+    is `schedule.block` or earlier when it is time already, and then it is in the present epoch.
     """
     settle = min(SETTLE_BLOCKS, schedule.tempo // 10)
     starts = [
@@ -42,6 +43,17 @@ def next_start(
     present = max((part for part, start in enumerate(starts) if start <= schedule.block), default=0)
     if done is not None and done[0] == schedule.epochs:
         present = max(present, done[1] + 1)
-    if present < rounds_per_epoch:
+    elif done is not None and done[0] > schedule.epochs:
+        present = rounds_per_epoch  # a node that is behind the one before
+    coming = coming_block(schedule)
+    if present < rounds_per_epoch and (coming is None or starts[present] < coming):
         return starts[present], present
-    return (schedule.next_block or schedule.block) + max(settle, 1), 0
+    return (coming or schedule.block) + max(settle, 1), 0
+
+
+def coming_block(schedule: Schedule) -> int | None:
+    """When the next epoch runs, as far as anybody knows; None where none does.
+
+    The chain runs few epochs in one block: one that is due may have to wait.
+    """
+    return None if schedule.next_block is None else max(schedule.next_block, schedule.block + 1)

@@ -57,6 +57,22 @@ def test_rounds_never_repeat_and_always_come(
         assert done is None or (7, part) > done
 
 
+def test_an_epoch_that_is_due_goes_on_until_it_runs() -> None:
+    late = at(1105)  # the chain runs few epochs in one block
+    assert next_start(late, rounds_per_epoch=1, done=None) == (1000 + SETTLE_BLOCKS, 0)
+    block, part = next_start(late, rounds_per_epoch=1, done=(7, 0))
+    assert (block, part) == (1106 + SETTLE_BLOCKS, 0)
+
+
+def test_a_part_after_an_early_end_is_the_next_epochs() -> None:
+    early = Schedule(1030, 100, 7, 1000, 1040)
+    assert next_start(early, rounds_per_epoch=2, done=(7, 0)) == (1040 + SETTLE_BLOCKS, 0)
+
+
+def test_a_node_that_is_behind_asks_for_no_second_round() -> None:
+    assert next_start(at(1050), rounds_per_epoch=2, done=(8, 0))[0] > 1100
+
+
 def test_weights_are_due_at_once_or_when_the_limit_has_passed() -> None:
     assert block_to_set(at(1050), last_update=0, rate_limit=100) == 1050
     assert block_to_set(at(1050), last_update=950, rate_limit=100) == 1050

@@ -18,12 +18,15 @@ from chain.runtime.pallets.subtensor import storage
 from chain.runtime.pallets.subtensor.records import StorageIndex
 from chain.types import NetUid
 from subnet.cli import exits
-from tests.prompts.town import ALICE, HOTKEY, MINERS, TEMPO, Each, Grouped, Sums, Town, town
-from validators.audit import Flaw, _needed, audit
+from tests.neurons.ground import ALICE
+from tests.prompts.town import HOTKEY, MINERS, TEMPO, Each, Grouped, Sums, Town, town
+from validators.audit import Flaw, audit
+from validators.audit.epoch import needed
 from validators.loop import run_round
 from validators.prompts.leaf import Leaf, Statement, group_of
 from validators.prompts.posting import fix_questions
 from validators.prompts.vault import Vault
+from validators.recovery import CUT_SHORT
 
 Lines = list[dict[str, Any]]
 
@@ -79,7 +82,10 @@ async def test_an_epoch_and_what_can_be_wrong_with_it(
         task = of(lines, epoch)["tasks"][1]
         task["challenge"] = {"text": "What is 1 + 1?"}
         where = f"round 4, task {task['id']}"
-        assert await flaws(place, epoch, lines) == [(Flaw.QUESTION_SWAPPED, where)]
+        first, *others = await flaws(place, epoch, lines)
+        assert first == (Flaw.QUESTION_SWAPPED, where)
+        # Both miners signed for their answers to the question that they were asked.
+        assert [flaw for flaw, _ in others] == [Flaw.ANSWER_FORGED] * 2
 
         lines = changed()
         root = of(lines, epoch)["root"]
@@ -234,7 +240,7 @@ def test_of_other_epochs_only_what_is_remembered_is_kept() -> None:
     leaves = {"kind": "leaves", "epoch": 1, "leaves": ["l" * 99_999]}
     later = {**line, "epoch": 3}
     reveal = {"kind": "reveal", "round": 1}
-    (kept, *others) = _needed([line, leaves, {**line, "epoch": 2}, later, reveal], 2)
+    (kept, *others) = needed([line, leaves, {**line, "epoch": 2}, later, reveal], 2)
     assert others == [{**line, "epoch": 2}, reveal]
     assert len(json.dumps(kept)) < 300
 
@@ -320,7 +326,10 @@ async def test_a_root_that_came_late_and_one_that_never_came(
         vault.note_posted(sealing, receipt.block)
         await place.to_next_epoch()
         await place.moment()
-        (difference,) = (await place.audit(line["epoch"])).differences
+        difference, untold, *early = (await place.audit(line["epoch"])).differences
+        assert [item.flaw for item in early] == [Flaw.ASKED_EARLY] * 2
+        assert untold.flaw is Flaw.ROOT_UNTOLD
+        assert untold.where.startswith(f"root {honest.tree.root.hex()[:16]} of 1 leaves, ")
         assert difference.flaw is Flaw.ROOT_LATE
         assert difference.found == f"on the chain in block {receipt.block}"
         assert difference.published == f"on the chain by block {line['block']}"
@@ -338,6 +347,11 @@ async def test_a_row_that_the_journal_does_not_tell_of(
         (difference,) = (await place.audit(line["epoch"])).differences
         assert difference.flaw is Flaw.WEIGHTS_ON_CHAIN
         assert (difference.published, difference.found) == ({2: 65535, 3: 32768}, {3: 65535})
+        lines = place.lines()
+        of(lines, line["epoch"])["weights"] |= {"set": False, "problem": CUT_SHORT}
+        stopped = await place.audit(line["epoch"], lines)
+        assert (stopped.verdict, stopped.differences) == ("incomplete", [])
+        assert stopped.unchecked == ["round 1 was stopped while it set its weights"]
         lines = place.lines()
         of(lines, line["epoch"])["weights"] |= {"set": False, "problem": "none"}
         (difference,) = (await place.audit(line["epoch"], lines)).differences

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,28 +16,21 @@ import pytest
 from bittensor_core import Keypair
 
 from chain.client import Chain
-from chain.client.calls import Call, admin, batch, transfer
 from chain.devnet import Devnet
-from chain.types import RAO_PER_TAO, Rao
-from subnet.config import ValidatorSettings, load
 from subnet.definition import Judgement, Miner, MinerOptions, Subnet
 from subnet.protocol import Answer, Challenge, Reply, Task
 from subnet.wire.auth import Caller
 from subnet.wire.axon import Axon
 from subnet.wire.dendrite import Dendrite
 from subnet.wire.policy import AnyPolicy
+from subnet.wire.receipts import Receipts
+from tests.neurons.ground import alices_subnet, open_bench, settings_of
 from validators import journal, loop
 from validators.audit import Audit, audit
 from validators.bench import Bench
-from validators.commits import Commits
-from validators.journal import Journal
-from validators.ledger import Ledger
 from validators.moment import Moment, next_start
-from validators.prompts.vault import Vault
-from validators.sinks import Sinks
 
 TEMPO = 20
-ALICE = Keypair.create_from_uri("//Alice")
 HOTKEY = Keypair.create_from_uri("//Alice//validator")
 MINERS = [Keypair.create_from_uri(f"//Alice//miner{number}") for number in range(2)]
 
@@ -171,7 +164,7 @@ class Town:
             schedule = await self.chain.schedule(self.netuid, metagraph.block)
             rounds = self.bench.settings.validator.rounds_per_epoch
             start, part = next_start(schedule, rounds_per_epoch=rounds, done=self.done)
-            loop.publish(self.bench, schedule)
+            await loop.publish(self.bench, schedule)
             await loop.reveal(self.bench, metagraph, schedule)
             if await loop.seal(self.bench, metagraph, schedule, start, part):
                 continue
@@ -220,59 +213,28 @@ async def town(
 
     `hidden` weights are committed and revealed. `table` is [validator].
     """
-    monkeypatch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(folder / "runtime"))
-    monkeypatch.setenv("BTCLI_TOKEN_SYMBOLS_CACHE", str(folder / "symbols.json"))
-    monkeypatch.setattr("chain.devnet.node.FINALITY_LAG_S", 0.02)  # each call waits for it
     async with AsyncExitStack() as stack:
-        node = await stack.enter_async_context(Devnet("minimal"))
-        chain = await stack.enter_async_context(Chain.connect(node.url))
-        netuid = await chain.register_network(ALICE, Keypair.create_from_uri("//own").ss58_address)
-        await chain.start_call(ALICE, netuid)
-        keys = [HOTKEY, *MINERS]
-        for call in (
-            Call("AdminUtils", "sudo_set_commit_reveal_weights_enabled",
-                 {"netuid": netuid, "enabled": hidden}),
-            batch([transfer(key.ss58_address, RAO_PER_TAO) for key in keys]),
-            admin("sudo_set_tempo", netuid=netuid, tempo=TEMPO),
-            admin("sudo_set_weights_set_rate_limit", netuid=netuid, weights_set_rate_limit=0),
-        ):  # fmt: skip
-            await chain.submit(call, ALICE)
-        for key in keys:
-            await chain.register(ALICE, netuid, key.ss58_address)
-        stake = Rao(100 * RAO_PER_TAO)
-        await chain.add_stake(ALICE, HOTKEY.ss58_address, netuid, stake, tolerance=None)
+        node, chain, netuid = await stack.enter_async_context(
+            alices_subnet(
+                folder, monkeypatch, stakes=[(HOTKEY, 100)], miners=MINERS, hidden=hidden,
+                tempo=TEMPO, weights_set_rate_limit=0,
+            )
+        )  # fmt: skip
         miners = miners or [Adder(), Adder(off=1)]
         taps = [Wiretap() for _ in MINERS]
         for number, (key, miner, tap) in enumerate(zip(MINERS, miners, taps, strict=True)):
-            axon = Axon(key, policy=AnyPolicy())
+            receipts = stack.enter_context(closing(Receipts(folder / f"receipts-{number}.jsonl")))
+            axon = Axon(key, policy=AnyPolicy(), receipts=receipts)
             axon.handle(subnet.path, subnet.challenge, subnet.answer, miner.answer)
             host, port = await axon.start(f"127.0.0.{number + 2}", 0)
             stack.push_async_callback(axon.stop, 1.0)
             server, port = await tap.open(host, port)
             stack.callback(server.close)
             await chain.serve_axon(key, netuid, host, port)
-        flags: dict[str, dict[str, object]] = {
-            "network": {"netuid": netuid, "chain": node.url},
-            "validator": table,
-        }
-        settings = load(ValidatorSettings, environment={}, flags=flags)
-        ledger = stack.enter_context(
-            Ledger(folder / "ledger.sqlite", half_life_rounds=8, clock=lambda: 0.0)
-        )
-        book = stack.enter_context(Journal(folder / "journal.jsonl"))
-        bench = Bench(
-            settings=settings,
-            keypair=HOTKEY,
-            chain=chain,
-            dendrite=await stack.enter_async_context(Dendrite(HOTKEY, allow_private=True)),
-            subnet=subnet,
-            vault=Vault(subnet, seed=b"s", asked=ledger.was_asked, path=folder / "sealed.json"),
-            ledger=ledger,
-            commits=Commits(folder / "commits.json"),
-            journal=book,
-            sinks=Sinks(),
-            seed=b"s",
-            clock=lambda: 0.0,
+        settings = settings_of(netuid, network={"chain": node.url}, validator=table)
+        dendrite = await stack.enter_async_context(Dendrite(HOTKEY, allow_private=True))
+        bench = stack.enter_context(
+            open_bench(folder, settings, HOTKEY, chain, subnet, dendrite=dendrite)
         )
         whole = Town(node, chain, netuid, folder, bench, list(miners), taps)
         await whole.to_next_epoch()

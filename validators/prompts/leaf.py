@@ -6,6 +6,7 @@ docs/hidden-prompts.md is the format. Pure: no clock, no chain, no files.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -24,6 +25,7 @@ NOT = "not "
 
 _GROUP = re.compile(r"^(not )?([0-9]{1,9})/([1-9][0-9]{0,8})$")
 _STATEMENT = re.compile(rb"^subnet-prompts/1 (\d{1,20}) (\d{1,10}) ([0-9a-f]{64})$")
+_BOUND = re.compile(rb"^subnet-prompts/2 (\d{1,20}) (\d{1,10}) ([\w-]{43}) ([\w-]{43})$", re.ASCII)
 _HEX = re.compile("(?:[0-9a-f]{2})*")
 _KEYS = {"version", "netuid", "validator", "epoch", "index", "turn", "task", "challenge",
          "reference", "seed", "number", "salt", "for", "organic", "canary"}  # fmt: skip
@@ -147,21 +149,35 @@ def group_of(seed: str, hotkey: str, groups: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What goes on the chain: so many leaves of this epoch, under this root."""
+    """What goes on the chain: so many leaves of this epoch, under this root.
+
+    `next` is the SHA-256 of the secret from which the seed of the sealing after it will follow;
+    statements of version 1 have none.
+    """
 
     epoch: int
     count: int
     root: bytes
+    next: bytes | None = None
 
     @property
     def data(self) -> bytes:
-        """The committed bytes, which a person can read in an explorer."""
-        return f"subnet-prompts/1 {self.epoch} {self.count} {self.root.hex()}".encode()
+        """The committed bytes: ASCII. A field has 128, too few for two hashes in hex."""
+        place = f"{self.epoch} {self.count}"
+        if self.next is None:
+            return f"subnet-prompts/1 {place} {self.root.hex()}".encode()
+        return f"subnet-prompts/2 {place} {_base64(self.root)} {_base64(self.next)}".encode()
 
     @classmethod
     def parse(cls, data: bytes) -> Statement | None:
         """The statement that `data` is; None for anything else that a hotkey may have published."""
-        found = _STATEMENT.match(data)
-        if found is None:
-            return None
-        return cls(int(found[1]), int(found[2]), bytes.fromhex(found[3].decode()))
+        if found := _STATEMENT.match(data):
+            return cls(int(found[1]), int(found[2]), bytes.fromhex(found[3].decode()))
+        if found := _BOUND.match(data):
+            root, following = (base64.urlsafe_b64decode(found[n] + b"=") for n in (3, 4))
+            return cls(int(found[1]), int(found[2]), root, following)
+        return None
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -16,7 +16,7 @@ from pydantic_core import to_jsonable_python
 from subnet.definition import Subnet
 from subnet.protocol import C, Task
 from validators.prompts.leaf import Leaf
-from validators.prompts.stream import REPEATS_ALLOWED
+from validators.prompts.stream import REPEATS_ALLOWED, digests_of
 
 MOST_SKIPPED = REPEATS_ALLOWED
 """A number that is higher than the leaves of its seed by more than this is not drawn up to."""
@@ -52,6 +52,35 @@ async def find_strange(
     return found
 
 
+async def find_left_out(
+    subnet: Subnet[Any, Any], leaves: Iterable[Leaf]
+) -> list[tuple[int, tuple[bytes, ...]]]:
+    """Tasks that came before others of `leaves`, all of one sealing, and that no leaf has.
+
+    Each with its number and digests: a validator leaves out what was asked before, and nothing
+    else. Organic ones are left out here. What raises is told by `find_strange`.
+    """
+    by_seed: dict[str, set[int]] = {}
+    for leaf in leaves:
+        if leaf.number >= 0:
+            by_seed.setdefault(leaf.seed, set()).add(leaf.number)
+    found: list[tuple[int, tuple[bytes, ...]]] = []
+    for seed, numbers in by_seed.items():
+        gaps = set(range(max(numbers))) - numbers
+        if not gaps or max(numbers) >= len(numbers) + MOST_SKIPPED:
+            continue
+        try:
+            made = await _draw(subnet, bytes.fromhex(seed), gaps)
+        except Exception:
+            continue
+        found += [
+            (number, digests_of(subnet, task.challenge))
+            for number, task in made.items()
+            if not task.organic
+        ]
+    return found
+
+
 async def _make_again(
     subnet: Subnet[C, Any], seed: bytes, leaves: list[Leaf]
 ) -> Mapping[int, tuple[Task[C], ...]]:
@@ -61,9 +90,14 @@ async def _make_again(
     for number in wanted:
         if -len(leaves) <= number < 0:
             made[number] = subnet.canary(canary_seed(seed, -1 - number)) or ()
-    most = max(number for number in (*wanted, -1) if number < len(leaves) + MOST_SKIPPED)
+    drawn = await _draw(subnet, seed, {n for n in wanted if 0 <= n < len(leaves) + MOST_SKIPPED})
+    return made | {number: (task,) for number, task in drawn.items()}
+
+
+async def _draw(subnet: Subnet[C, Any], seed: bytes, wanted: set[int]) -> dict[int, Task[C]]:
+    made: dict[int, Task[C]] = {}
     tasks = subnet.tasks(seed)
-    for number in range(most + 1):
+    for number in range(max(wanted, default=-1) + 1):
         if isinstance(tasks, AsyncIterator):
             task = await anext(tasks, None)
         else:
@@ -71,7 +105,7 @@ async def _make_again(
         if task is None:
             break
         if number in wanted:
-            made[number] = (task,)
+            made[number] = task
     return made
 
 

@@ -1,13 +1,15 @@
 """Seal a coming round's questions, put their root on the chain, and publish them afterwards.
 
 Whatever the chain says, the round goes on: questions without a root on the chain are as good as
-ever, only that nobody else can check them.
+ever, only that nobody else can check them. An epoch is sealed once: who could seal it again could
+ask two sets of questions, and tell of the better one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from chain.client.chain import Chain, Signer
@@ -15,12 +17,23 @@ from chain.client.commitment import MOST_FIELDS
 from chain.client.metagraph import Metagraph
 from chain.client.subnet import Schedule
 from chain.errors import ChainRefused
+from subnet.errors import SubnetError
 from validators.prompts.leaf import Statement
 from validators.prompts.sealing import Sealing
 from validators.prompts.vault import Turn, Vault
 from validators.sampler import sample
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class QuestionsSpent(SubnetError):
+    """All that was sealed for an epoch has been asked, or is not to be asked any more."""
+
+    epoch: int
+
+    def __str__(self) -> str:
+        return f"the questions of epoch {self.epoch} are spent, and it is not sealed twice"
 
 
 async def fix_questions(
@@ -35,9 +48,11 @@ async def fix_questions(
 ) -> bool:
     """Have questions for `turns` rounds of `epoch` sealed, and their root on the chain.
 
-    True when that took a while: the chain has moved on. Raises ChainAway, DefinitionError and
-    StateError.
+    True when that took a while: the chain has moved on. Of an epoch whose questions are spent
+    nothing is sealed. Raises ChainAway, DefinitionError and StateError.
     """
+    if vault.left(epoch) == 0:
+        return False
     sealing = vault.find(epoch)
     if sealing is None:
         targets = sample(metagraph.neurons, asker=hotkey.ss58_address, seed=b"")
@@ -61,12 +76,13 @@ async def next_turn(
     *,
     tasks: int,
 ) -> Turn[Any]:
-    """The questions of a round of the present epoch. Raises as above."""
+    """The questions of a round of the present epoch. Raises as above, and QuestionsSpent."""
     sealing = vault.find(schedule.epochs)
     if sealing is None:
         await fix_questions(vault, chain, hotkey, metagraph, schedule.epochs, turns=1, tasks=tasks)
         sealing = vault.find(schedule.epochs)
-        assert sealing is not None
+    if sealing is None:
+        raise QuestionsSpent(schedule.epochs)
     return vault.take(sealing)
 
 
@@ -76,10 +92,18 @@ async def _post(
     statement = sealing.statement
     # A process that was killed in between has posted it already.
     held = await chain.commitment(netuid, hotkey.ss58_address)
-    if held is not None and statement.data in held.fields:
-        vault.note_posted(sealing, held.block)
+    fields = () if held is None else held.fields
+    beside = _beside(fields, sealing)
+    if held is not None and statement.data in fields:
+        vault.note_posted(sealing, held.block, beside, beacon=await _hash(chain, held.block))
         return True
-    others = _still_needed(() if held is None else held.fields, sealing.epoch)
+    if beside:
+        log.warning(
+            "epoch %d has another root on the chain already: is there another instance, "
+            "or was a folder lost?",
+            sealing.epoch,
+        )
+    others = _still_needed(fields, sealing.epoch)
     try:
         receipt = await chain.set_commitment(hotkey, netuid, *others, statement.data)
     except ChainRefused as error:
@@ -87,7 +111,7 @@ async def _post(
             "the root of epoch %d's questions is not on the chain: %s", sealing.epoch, error
         )
         return False
-    vault.note_posted(sealing, receipt.block)
+    vault.note_posted(sealing, receipt.block, beside, beacon=await _hash(chain, receipt.block))
     log.info(
         "%d questions of epoch %d are sealed; their root is in block %d",
         statement.count,
@@ -95,6 +119,10 @@ async def _post(
         receipt.block,
     )
     return True
+
+
+async def _hash(chain: Chain, block: int) -> bytes:
+    return bytes.fromhex((await chain.block_hash(block)).removeprefix("0x"))
 
 
 def _still_needed(fields: tuple[bytes, ...], epoch: int) -> tuple[bytes, ...]:
@@ -110,10 +138,27 @@ def _still_needed(fields: tuple[bytes, ...], epoch: int) -> tuple[bytes, ...]:
     return tuple(found[1 - MOST_FIELDS :])
 
 
-def published(sealing: Sealing, *, netuid: int, validator: str) -> dict[str, Any]:
+async def find_beside(chain: Chain, netuid: int, hotkey: str, sealing: Sealing) -> frozenset[str]:
+    """Other roots (hex) that the chain has held of the epoch of `sealing`. Raises ChainAway.
+
+    Those that were there when its own came, and those that came beside it since.
+    """
+    held = await chain.commitment(netuid, hotkey)
+    return _beside(() if held is None else held.fields, sealing).union(sealing.beside)
+
+
+def _beside(fields: Iterable[bytes], sealing: Sealing) -> frozenset[str]:
+    statements = filter(None, map(Statement.parse, fields))
+    roots = {item.root for item in statements if item.epoch == sealing.epoch}
+    return frozenset(root.hex() for root in roots - {sealing.tree.root})
+
+
+def published(
+    sealing: Sealing, beside: Iterable[str], *, netuid: int, validator: str
+) -> dict[str, Any]:
     """The journal's line of kind "leaves": the leaves of one root, with their paths.
 
-    Of an organic question there is the hash alone.
+    Of an organic question there is the hash alone. `beside` are the epoch's other roots.
     """
     return {
         "kind": "leaves",
@@ -124,6 +169,9 @@ def published(sealing: Sealing, *, netuid: int, validator: str) -> dict[str, Any
         "count": len(sealing.texts),
         "block": sealing.block,
         "taken": sealing.taken,
+        "beside": sorted(beside),
+        "secret": sealing.secret,
+        "after": sealing.after,
         "leaves": list(_entries(sealing)),
     }
 

@@ -29,12 +29,22 @@ class Sealing:
 
     `block` is where their root got onto the chain, None until that is known. The first `taken`
     of their turns have been asked, or would have been: what is taken is never asked again.
+    `beside` are other roots (hex) of the epoch that the chain held when this one got there: of
+    another instance, or of a process whose file is lost.
+
+    Its seed is `secret.sealing_seed` of `secret` and `after`, the hash of the block that first held
+    the root before it; None where there was none to follow. `next` is the SHA-256 of the secret for
+    the sealing after it. All three are hex.
     """
 
     epoch: int
     texts: tuple[str, ...]
     block: int | None = None
     taken: int = 0
+    beside: tuple[str, ...] = ()
+    secret: str | None = None
+    after: str | None = None
+    next: str | None = None
 
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:
@@ -54,7 +64,8 @@ class Sealing:
     @property
     def statement(self) -> Statement:
         """What goes on the chain."""
-        return Statement(self.epoch, len(self.texts), self.tree.root)
+        following = None if self.next is None else bytes.fromhex(self.next)
+        return Statement(self.epoch, len(self.texts), self.tree.root, following)
 
 
 class Sealings:
@@ -64,6 +75,12 @@ class Sealings:
         """Open or begin; without a path they are kept in memory only. Raises StateError."""
         self.path = path
         self.items: tuple[Sealing, ...] = ()
+        self.newest: int | None = None
+        """The epoch that was sealed last. It outlives its sealing: no epoch is sealed twice."""
+        self.secret: bytes | None = None
+        """That of the next sealing, to which the newest one commits."""
+        self.beacon: bytes | None = None
+        """The hash of the block that holds the newest one's root, once it is there."""
         self.spent: frozenset[bytes] = frozenset()
         if path is None or not path.exists():
             return
@@ -72,17 +89,29 @@ class Sealings:
             if document["schema"] > SCHEMA:
                 raise StateError(path, f"has schema {document['schema']}, not {SCHEMA}")
             self.items = tuple(
-                Sealing(item["epoch"], tuple(item["leaves"]), item["block"], item["taken"])
+                Sealing(
+                    item["epoch"],
+                    tuple(item["leaves"]),
+                    item["block"],
+                    item["taken"],
+                    tuple(item.get("beside", ())),
+                    *(item.get(name) for name in ("secret", "after", "next")),
+                )
                 for item in document["sealings"]
             )
+            self.newest = document.get("newest")
+            secret, beacon = document.get("secret"), document.get("beacon")
+            self.secret = None if secret is None else bytes.fromhex(secret)
+            self.beacon = None if beacon is None else bytes.fromhex(beacon)
             self.spent = frozenset(map(bytes.fromhex, document["spent"]))
         except OSError as error:
             raise StateError.of(path, error) from error
         except (ValueError, KeyError, TypeError) as error:
             raise StateError(path, f"no file of sealed questions: {error}; move it away") from error
 
-    def add(self, sealing: Sealing) -> None:
-        """Keep a new one. Raises StateError."""
+    def add(self, sealing: Sealing, secret: bytes | None = None) -> None:
+        """Keep a new one, and the secret of the next. Raises StateError."""
+        self.newest, self.secret, self.beacon = sealing.epoch, secret, None
         self._write((*self.items, sealing), self.spent)
 
     def replace(self, sealing: Sealing, **changes: Any) -> Sealing:
@@ -101,11 +130,18 @@ class Sealings:
         if self.path is not None:
             document = {
                 "schema": SCHEMA,
+                "newest": self.newest,
+                "secret": None if self.secret is None else self.secret.hex(),
+                "beacon": None if self.beacon is None else self.beacon.hex(),
                 "sealings": [
                     {
                         "epoch": item.epoch,
                         "block": item.block,
                         "taken": item.taken,
+                        "beside": item.beside,
+                        "secret": item.secret,
+                        "after": item.after,
+                        "next": item.next,
                         "leaves": item.texts,
                     }
                     for item in items

@@ -1,4 +1,4 @@
-"""The validator's secret, from which all its hidden tasks grow.
+"""The validator's secret, from which all its hidden tasks grow, and the seeds that nobody chooses.
 
 Whoever knows it knows every question to come: it stays in a file that only its owner may read.
 """
@@ -51,4 +51,14 @@ def stream_seed(secret: bytes, run: int, opening: int) -> bytes:
     secret away.
     """
     place = run.to_bytes(8, "little") + opening.to_bytes(8, "little")
+    return hashlib.blake2b(place, key=secret, digest_size=32).digest()
+
+
+def sealing_seed(secret: bytes, beacon: bytes, attempt: int = 0) -> bytes:
+    """The seed of one sealing's questions, 32 bytes: nobody's choice.
+
+    `secret` was committed to in the root before; `beacon` is the hash of the block that first held
+    that root, which nobody knew then. `attempt` counts how often the tasks of a seed broke off.
+    """
+    place = beacon + attempt.to_bytes(8, "big")
     return hashlib.blake2b(place, key=secret, digest_size=32).digest()

@@ -47,6 +47,11 @@ def prompt_digest(subnet: Subnet[Any, Any], challenge: Challenge) -> bytes:
     return hashlib.sha256(b"prompt\0" + text.encode("utf-8", "surrogatepass")).digest()
 
 
+def digests_of(subnet: Subnet[Any, Any], challenge: Challenge) -> tuple[bytes, ...]:
+    """What a question is known by, and what everything that reads the same is known by."""
+    return digest(challenge), prompt_digest(subnet, challenge)
+
+
 @dataclass(frozen=True, slots=True)
 class Drawn(Generic[C]):
     """A task, the `number`-th (from 0) of those that `seed` gives, and what it is known by."""
@@ -75,7 +80,7 @@ class Stream(Generic[C, A]):
         """A task that nobody was ever asked. Raises DefinitionError when there is none."""
         for _ in range(REPEATS_ALLOWED):
             task, number = await self._next()
-            digests = digest(task.challenge), prompt_digest(self._subnet, task.challenge)
+            digests = digests_of(self._subnet, task.challenge)
             if not any(known in self._taken or self._asked(known) for known in digests):
                 self._taken.update(digests)
                 return Drawn(task, self._seed, number, digests)

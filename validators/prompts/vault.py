@@ -25,8 +25,10 @@ from subnet.protocol import A, C, Reply, Target, Task
 from validators.prompts.leaf import ALL, NOT, SALT_BYTES, Leaf, is_for
 from validators.prompts.origin import canary_seed
 from validators.prompts.sealing import Sealing, Sealings
-from validators.prompts.stream import Drawn, Stream, digest, prompt_digest
+from validators.prompts.secret import sealing_seed
+from validators.prompts.stream import Drawn, Stream, digest, digests_of
 from validators.prompts.withheld import Withheld
+from validators.signatures import line_of
 
 __all__ = ["Question", "Turn", "Vault", "digest"]
 
@@ -97,7 +99,9 @@ class Vault(Generic[C, A]):
         self._seed = seed
         self._asked = asked
         self._sealings = Sealings(path)
-        self._streams = 0
+        self._secrets = 0
+        self._secret = self._sealings.secret or self._draw_secret()
+        self._attempt = 0
         self._ready: list[Drawn[C]] = []
         self._begin_stream()
         self._withheld = None if path is None else Withheld(path.parent)
@@ -111,12 +115,13 @@ class Vault(Generic[C, A]):
             while len(self._ready) < count:
                 self._ready.append(await self._stream.draw())
         except Exception:
+            self._attempt += 1
             self._begin_stream()  # all questions of a sealing are of one seed, which deals groups
             raise
 
     def digests(self, task: Task[C]) -> tuple[bytes, ...]:
         """What `task` is known by, and what everything that reads the same is known by."""
-        return digest(task.challenge), prompt_digest(self._subnet, task.challenge)
+        return digests_of(self._subnet, task.challenge)
 
     def find(self, epoch: int) -> Sealing | None:
         """What is sealed for `epoch` and has turns left."""
@@ -124,6 +129,17 @@ class Vault(Generic[C, A]):
             if sealing.epoch == epoch and sealing.taken < sealing.turns:
                 return sealing
         return None
+
+    def left(self, epoch: int) -> int | None:
+        """For how many rounds of `epoch` there are questions left; None where it can be sealed.
+
+        An epoch that was sealed, or passed over for the next one, is not sealed again. What is
+        farther ahead than that was sealed on another chain.
+        """
+        sealing, newest = self.find(epoch), self._sealings.newest
+        if sealing is not None:
+            return sealing.turns - sealing.taken
+        return 0 if newest in (epoch, epoch + 1) else None
 
     async def seal(
         self,
@@ -155,16 +171,38 @@ class Vault(Generic[C, A]):
             for audience, item in asked:
                 place = {"epoch": epoch, "index": len(leaves), "turn": turn, "audience": audience}
                 leaves.append(self._leaf(item, netuid=netuid, validator=validator, **place))
-        sealing = Sealing(epoch, tuple(leaf.text for leaf in leaves))
-        self._sealings.add(sealing)
+        following = self._draw_secret()
+        beacon = self._sealings.beacon
+        sealing = Sealing(
+            epoch,
+            tuple(leaf.text for leaf in leaves),
+            secret=self._secret.hex(),
+            after=None if beacon is None else beacon.hex(),
+            next=hashlib.sha256(following).hexdigest(),
+        )
+        self._sealings.add(sealing, following)
         # The next ones come from a seed of their own: this one will be published.
+        self._secret, self._attempt = following, 0
         self._begin_stream()
         self._held.update(*map(self._leaf_digests, leaves))
         return sealing
 
-    def note_posted(self, sealing: Sealing, block: int) -> Sealing:
-        """Remember that the root of `sealing` got onto the chain in `block`."""
-        return self._sealings.replace(sealing, block=block)
+    def note_posted(
+        self,
+        sealing: Sealing,
+        block: int,
+        beside: Iterable[str] = (),
+        *,
+        beacon: bytes | None = None,
+    ) -> Sealing:
+        """Remember that the root of `sealing` is on the chain since `block`, beside others.
+
+        The hash of that block, `beacon`, decides what is sealed next.
+        """
+        if sealing.next == hashlib.sha256(self._secret).hexdigest():
+            self._sealings.beacon = beacon
+            self._begin_stream()
+        return self._sealings.replace(sealing, block=block, beside=tuple(sorted(beside)))
 
     def take(self, sealing: Sealing) -> Turn[C]:
         """The next turn's questions: on the disk as taken when this returns. Raises StateError."""
@@ -181,14 +219,23 @@ class Vault(Generic[C, A]):
         `replies` come with the ids of their tasks. Raises StateError.
         """
         answers: dict[str, dict[str, bytes]] = {}
+        signatures: dict[str, dict[str, Mapping[str, Any]]] = {}
         for task, reply in replies:
             if reply.answer is not None:
                 answers.setdefault(task, {})[reply.hotkey] = reply.body
+                if reply.signature is not None:
+                    signed = signatures.setdefault(task, {})
+                    signed[reply.hotkey] = line_of(reply.signature)
         for question in turn.questions:
             leaf = question.leaf
             if leaf.organic and self._withheld is not None:
                 self._withheld.keep(
-                    leaf.epoch, turn.root, leaf.index, leaf.text, answers.get(leaf.task, {})
+                    leaf.epoch,
+                    turn.root,
+                    leaf.index,
+                    leaf.text,
+                    answers.get(leaf.task, {}),
+                    signatures.get(leaf.task, {}),
                 )
 
     def finished(self, epoch: int) -> tuple[Sealing, ...]:
@@ -205,12 +252,15 @@ class Vault(Generic[C, A]):
         self._sealings.drop(sealing, unasked)
 
     def _begin_stream(self) -> None:
-        place = self._streams.to_bytes(8, "little")
-        seed = hashlib.blake2b(place, key=self._seed[:64], digest_size=32).digest()
-        self._streams += 1
+        seed = sealing_seed(self._secret, self._sealings.beacon or b"", self._attempt)
         self._seed_of_stream = seed
         self._stream = Stream(self._subnet, seed=seed, asked=self._is_known)
         self._ready = []
+
+    def _draw_secret(self) -> bytes:
+        place = self._secrets.to_bytes(8, "little")
+        self._secrets += 1
+        return hashlib.blake2b(place, key=self._seed[:64], digest_size=32).digest()
 
     def _is_known(self, known: bytes) -> bool:
         return known in self._held or known in self._sealings.spent or self._asked(known)

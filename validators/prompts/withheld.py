@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,16 @@ def answer_hash(salt: str, body: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """One withheld question: its leaf's text, and the answers' bytes by hotkey (ss58)."""
+    """One withheld question: its leaf's text, and the answers' bytes by hotkey (ss58).
+
+    `signatures` are the miners' for them, as a journal's line has them.
+    """
 
     root: str
     index: int
     text: str
     answers: Mapping[str, bytes]
+    signatures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class Withheld:
@@ -49,7 +53,13 @@ class Withheld:
         self._folder = folder
 
     def keep(
-        self, epoch: int, root: str, index: int, text: str, answers: Mapping[str, bytes]
+        self,
+        epoch: int,
+        root: str,
+        index: int,
+        text: str,
+        answers: Mapping[str, bytes],
+        signatures: Mapping[str, Mapping[str, Any]],
     ) -> None:
         """Add one question: on the disk when it returns. Raises StateError."""
         keys = self._keys()
@@ -64,6 +74,7 @@ class Withheld:
                 "index": index,
                 "leaf": text,
                 "answers": {who: base64.b64encode(body).decode() for who, body in answers.items()},
+                "signatures": signatures,
             }
         ).encode()
         nonce = os.urandom(NONCE_BYTES)
@@ -104,7 +115,8 @@ def open_withheld(lines: Iterable[bytes], epoch: int, key: str) -> list[Opened]:
             sealed = base64.b64decode(line["sealed"])
             plain = json.loads(cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], None))
             answers = {who: base64.b64decode(body) for who, body in plain["answers"].items()}
-            found.append(Opened(plain["root"], plain["index"], plain["leaf"], answers))
+            signatures = dict(plain.get("signatures", {}))  # not kept by earlier versions
+            found.append(Opened(plain["root"], plain["index"], plain["leaf"], answers, signatures))
         except (InvalidTag, ValueError, KeyError, TypeError):
             continue
     return found
