@@ -82,6 +82,17 @@ def _existing_model(path: Path) -> Path:
     return path if path.is_dir() else _existing(path)
 
 
+def _publishable(value: str) -> str:
+    """What the chain takes as an address, and what others can reach."""
+    host, _, port = value.rpartition(":")
+    address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    if address.is_unspecified or str(address) in ("127.0.0.1", "::1"):
+        raise ValueError(f"the chain refuses {address}")
+    if not (port.isdecimal() and 1 <= int(port) <= 65535):
+        raise ValueError(f"{value!r} has no port")
+    return value
+
+
 CommitCall = Literal["commit_weights", "commit_timelocked_weights"]
 """By a salted hash, which the validator itself reveals one epoch later; or sealed to a future round
 of the drand beacon, which the chain opens itself if it hears the beacon."""
@@ -160,6 +171,11 @@ class MinerTable(Table):
     """Port of /healthz, /readyz and /metrics; 0 takes a free one. Left out, there are none."""
     metrics_host: str = "127.0.0.1"
     """Address of these pages. They say much about this miner: beyond this machine, guard them."""
+    receipts: Path | None = None
+    """File that says by whom this miner was asked and what it answered, in hashes: what it can
+    show when a validator says otherwise. Left out, none is kept."""
+    receipts_mib: Annotated[int, Field(ge=1)] = 64
+    """Most that the receipts take on the disk, in MiB; then the older half goes."""
     behaviour: str = "honest"
     """Which of the definition's miners to run. All but `honest` are for demos and tests."""
     model_file: Annotated[Path, AfterValidator(_existing)] | None = None
@@ -208,10 +224,12 @@ class ValidatorTable(Table):
     """How weights are hidden where the subnet wants it, by the chain's own names of the calls;
     left out, `ValidatorSettings.commit_call` decides."""
     explain_port: Annotated[int, Field(ge=0, le=65535)] | None = None
-    """Port at which miners may ask about themselves; 0 takes a free one. Left out, there is none.
-    Tell your miners the address: an axon on the chain would have other validators ask you."""
+    """Port where miners may ask about themselves; 0 takes a free one. Left out, there is none."""
     explain_host: str = "0.0.0.0"
     """Address to listen on for that."""
+    explain_address: Annotated[str, AfterValidator(_publishable)] | None = None
+    """IP:PORT to publish for it on the chain, where callers reach that port. Then it speaks TLS,
+    and its key is published too. Left out, it is in the clear, and you tell your miners where."""
     journal_mib: Annotated[int, Field(ge=8)] = 4096
     """Most that the journal takes on the disk, in MiB; then its oldest parts are dropped."""
     wandb: Literal["off", "offline", "online"] = "off"
@@ -259,8 +277,9 @@ class EngineTable(Table):
     """Tokens of one prompt and its answer together."""
     waiting_limit: Annotated[int, Field(ge=0)] = 32
     """Requests that may wait for their turn; more are turned away."""
-    slots: Annotated[int, Field(ge=1)] = 32
-    """torch, openai: requests worked on at once."""
+    slots: Annotated[int, Field(ge=1)] | None = None
+    """Requests worked on at once. Left out, 32; with llamacpp 4, each of which takes the memory of
+    a whole context."""
     device: str = "auto"
     """torch: `cpu`, `cuda`, `cuda:1`. `auto` takes the first GPU if there is one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

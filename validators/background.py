@@ -49,6 +49,12 @@ class Background(Generic[T]):
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=self.name)
 
+    def take(self) -> list[T]:
+        """What waits and was not begun; it is the caller's now."""
+        items = list(self._items)
+        self._items.clear()
+        return items
+
     async def close(self, most_s: float) -> None:
         """Do what waits, within `most_s` seconds, and end."""
         self._closing = True

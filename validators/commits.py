@@ -23,12 +23,12 @@ from chain.client.subnet import Schedule
 from chain.errors import ChainRefused
 from subnet.errors import StateError
 from validators.private import write_private
-from validators.proof import Cause, Difference, explain
+from validators.proof import U16_MAX, Cause, Difference, explain, has_landed
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 1
-"""Version of the file; a reader refuses a higher one."""
+SCHEMA = 2
+"""Version of the file; a reader refuses a higher one. In 1 every row was that of mechanism 0."""
 LANDING_BLOCKS = SIGN_ANEW_ATTEMPTS * ERA_BLOCKS
 """In so many blocks a commit has landed, or no signature that was made of it lives any more."""
 
@@ -50,7 +50,7 @@ class Ending(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A commit to `row` {uid: u16} of one round, whose end is not known.
+    """A commit to `row` {uid: u16} of one round and mechanism, whose end is not known.
 
     `salt` is None for a row sealed to the drand beacon. `sent` is the block before it was sent,
     `block` and `epoch` are those of the commit, None until it is known to be on the chain. `seats`
@@ -70,22 +70,27 @@ class Pending:
     reveal_round: int | None = None
     problem: str | None = None
     """Why the chain refused the last attempt to reveal it."""
+    mechanism: int = 0
 
     @property
     def salted(self) -> SaltedCommit | None:
         """What to reveal; None when the chain opens it itself."""
         if self.salt is None:
             return None
-        return SaltedCommit(self.hotkey, self.netuid, self.row, self.salt, self.version)
+        return SaltedCommit(
+            self.hotkey, self.netuid, self.row, self.salt, self.version, self.mechanism
+        )
 
     @property
     def key(self) -> str:
         """What tells it from the others."""
         salted = self.salted
-        return salted.hash if salted is not None else f"sealed after block {self.sent}"
+        if salted is not None:
+            return salted.hash
+        return f"sealed after block {self.sent} for mechanism {self.mechanism}"
 
     def find(self, waiting: tuple[WaitingCommit, ...]) -> WaitingCommit | None:
-        """This commit among those that the chain holds."""
+        """This commit among those that the chain holds for its mechanism."""
         for commit in waiting:
             if self.salt is not None:
                 if commit.hash == self.key:
@@ -119,11 +124,19 @@ class Settled:
     differences: tuple[Difference, ...] = ()
     """Why `found` is not what was meant, seat by seat."""
 
+    @property
+    def landed(self) -> bool:
+        """Whether the chain holds the row, but for what its own rules make of it."""
+        if self.ending is Ending.DIFFERENT:
+            return has_landed(self.differences)
+        return self.ending is Ending.REVEALED
+
     def line(self) -> dict[str, Any]:
         """The journal's line of kind "reveal"; rows are {uid: u16}."""
         return {
             "kind": "reveal",
             "round": self.commit.round,
+            "mechanism": self.commit.mechanism,
             "netuid": self.commit.netuid,
             "validator": self.commit.hotkey,
             "ending": self.ending.value,
@@ -208,37 +221,38 @@ async def settle(
     ]
     if not mine:
         return
-    view = _View(
-        chain,
-        hotkey,
-        metagraph,
-        schedule,
-        waiting=await chain.waiting_commits(metagraph.netuid, hotkey.ss58_address, schedule.block),
-        period=(await chain.hyperparameters(metagraph.netuid, schedule.block)).reveal_period_epochs,
-    )
-    for commit in mine:
-        settled = await _settle(view, commits, commit)
-        if settled is not None:
-            _tell(settled)
-            note(settled)
-            commits.drop(settled.commit)
+    settings = await chain.hyperparameters(metagraph.netuid, schedule.block)
+    view = _View(chain, hotkey, metagraph, schedule, settings.reveal_period_epochs)
+    for mechanism in sorted({commit.mechanism for commit in mine}):
+        waiting = await chain.waiting_commits(
+            metagraph.netuid, hotkey.ss58_address, schedule.block, mechanism=mechanism
+        )
+        for commit in mine:
+            if commit.mechanism != mechanism:
+                continue
+            settled = await _settle(view, commits, commit, commit.find(waiting))
+            if settled is not None:
+                _tell(settled)
+                note(settled)
+                commits.drop(settled.commit)
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """The chain at one block: what is held of this hotkey, and for how many epochs."""
+    """The chain at one block, and for how many epochs it holds a commit."""
 
     chain: Chain
     hotkey: Signer
     metagraph: Metagraph
     schedule: Schedule
-    waiting: tuple[WaitingCommit, ...]
     period: int
 
 
-async def _settle(view: _View, commits: Commits, commit: Pending) -> Settled | None:
+async def _settle(
+    view: _View, commits: Commits, commit: Pending, held: WaitingCommit | None
+) -> Settled | None:
+    """What became of `commit`, which the chain holds as `held`; None while that is open."""
     chain, schedule = view.chain, view.schedule
-    held = commit.find(view.waiting)
     if held is not None and commit.epoch is None:
         commit = commit.held_as(held)
         commits.put(commit)
@@ -271,7 +285,7 @@ async def _settle(view: _View, commits: Commits, commit: Pending) -> Settled | N
     # The chain holds it no more: it was opened, by us before a crash or by the beacon, or dropped.
     # When a seat is sold the chain takes away the weights on it.
     settled = await _compare(view, commit, schedule.block, set(_moved(commit, view.metagraph)))
-    if schedule.epochs > due and settled.ending is Ending.DIFFERENT:
+    if schedule.epochs > due and not settled.landed:
         unrevealed = _unrevealed(commit, missed, settled.block, settled.found)
         return dataclasses.replace(unrevealed, moved=settled.moved)
     return settled
@@ -293,16 +307,26 @@ async def _compare(view: _View, commit: Pending, block: int, sold: set[int]) -> 
 
     Zeros do not count, nor do seats `sold`. Without a seat of its own a validator has no row.
     """
-    me = view.metagraph.find(commit.hotkey)
-    row = {} if me is None else await view.chain.weights(commit.netuid, me.uid, block)
-    found = {uid: value for uid, value in row.items() if value}
-    same = _without(sold, found) == _without(sold, commit.row)
-    ending = Ending.REVEALED if same else Ending.DIFFERENT
+    chain, me = view.chain, view.metagraph.find(commit.hotkey)
     moved = _moved(commit, view.metagraph)
-    meant = {uid: float(value) for uid, value in commit.row.items()}
-    later = me is not None and not same and me.last_update > (commit.block or commit.sent)
-    why = explain(meant, found, moved={*moved, *sold}, superseded=later)
-    return Settled(commit, ending, block, found, moved, why)
+    if me is None:
+        row, last = dict[int, int](), 0
+    else:
+        where = {"block": block, "mechanism": commit.mechanism}
+        row = await chain.weights(commit.netuid, me.uid, **where)
+        last = await chain.last_update(commit.netuid, me.uid, **where)
+    found = {uid: value for uid, value in row.items() if value}
+    if _without(sold, found) == _without(sold, commit.row):
+        return Settled(commit, Ending.REVEALED, block, found, moved)
+    limit = await chain.query("SubtensorModule", "MaxWeightsLimit", commit.netuid, block=block)
+    why = explain(
+        {uid: float(value) for uid, value in commit.row.items()},
+        found,
+        limit=int(limit or U16_MAX),
+        moved={*moved, *sold},
+        superseded=last > (commit.block or commit.sent),
+    )
+    return Settled(commit, Ending.DIFFERENT, block, found, moved, why)
 
 
 def _without(seats: set[int], row: Mapping[int, int]) -> dict[int, int]:
@@ -315,21 +339,24 @@ def _moved(commit: Pending, metagraph: Metagraph) -> tuple[int, ...]:
 
 
 def _tell(settled: Settled) -> None:
-    number = settled.commit.round
+    number = f"round {settled.commit.round}"
+    if settled.commit.mechanism:
+        number += f", mechanism {settled.commit.mechanism}"
     if settled.ending is Ending.REVEALED:
-        log.info("weights of round %d: revealed, and read back", number)
+        log.info("weights of %s: revealed, and read back", number)
     elif settled.ending is Ending.DIFFERENT:
-        log.error(
-            "weights of round %d: revealed, but the chain holds %s, not %s",
+        log.log(
+            logging.WARNING if settled.landed else logging.ERROR,
+            "weights of %s: revealed, but the chain holds %s, not %s",
             number,
             settled.found,
             settled.commit.row,
         )
         for item in settled.differences:
-            log.error("uid %d: %s", item.uid, item.cause.value)
+            log.warning("uid %d: %s", item.uid, item.cause.value)
     else:
         log.error(
-            "weights of round %d never held: the commit %s%s",
+            "weights of %s never held: the commit %s%s",
             number,
             {
                 Ending.EXPIRED: "expired before it was revealed",

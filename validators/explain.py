@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from subnet.definition import Fact
 from subnet.protocol import Answer, Challenge
+from validators.signatures import Signed, signed_for, verified
 
 PATH = "/explain"
 KEPT_ROUNDS = 32
@@ -35,7 +36,10 @@ class Why(Challenge):
 
 
 class Question(BaseModel):
-    """One question and what its answer was worth; times in seconds as `Timing` counts them."""
+    """One question and what its answer was worth; times in seconds as `Timing` counts them.
+
+    `signed` says what the journal can prove: see `signatures.Signed`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,6 +55,7 @@ class Question(BaseModel):
     total_s: float
     queued_s: float
     facts: dict[str, Fact]
+    signed: str = ""
 
 
 class Weight(BaseModel):
@@ -80,7 +85,8 @@ class Explanation(Answer):
     higher, plus one. `withheld` is the reason code if its past is worth less than its mean says:
     a ban, say, or other hotkeys on the same coldkey. `memory` are the numbers behind that, and
     `follows` the hotkey whose past it took over. `reasons` counts reason codes over `rounds`
-    rounds. `burn` is the share of all weight that goes to nobody.
+    rounds, and `signed` what the hotkey has signed for in them. `burn` is the share of all weight
+    that goes to nobody.
     """
 
     validator: str
@@ -101,6 +107,7 @@ class Explanation(Answer):
     weight: Weight | None
     code: dict[str, str | None] | None
     questions: tuple[Question, ...]
+    signed: dict[str, int] = {}
 
 
 _KEPT = ("task", "uid", "failure", "score", "reason", "detail", "total_s", "queued_s", "facts")
@@ -111,6 +118,10 @@ _OF_EVERYBODY = ("scores", "withheld", "memory", "moved", "coldkeys")
 
 class Unknown(LookupError):
     """This hotkey was not asked in any round at hand, or not in that one."""
+
+
+class Hidden(LookupError):
+    """It was, but no row that was made of it is on the chain for all to see."""
 
 
 class Recent:
@@ -128,9 +139,12 @@ class Recent:
         self._burn = burn
         self._rounds: OrderedDict[int, dict[str, Any]] = OrderedDict()
         self._weighed: dict[str, Any] | None = None
+        self._ended: set[tuple[int, int]] = set()
 
     def note(self, line: Mapping[str, Any]) -> None:
         """Take in one line of the journal."""
+        if line.get("kind") == "reveal":
+            self._note_reveal(line)
         if line.get("kind") != "round":
             return
         number = int(line["round"])
@@ -139,7 +153,10 @@ class Recent:
         for reply in line["replies"]:
             hotkey = str(reply["hotkey"])
             if self._only in (None, hotkey):
-                replies.setdefault(hotkey, []).append({key: reply[key] for key in _KEPT})
+                # Whoever reads a journal verifies; whoever writes it has just done so.
+                look = signed_for if self._only is None else verified
+                entry = {key: reply[key] for key in _KEPT} | {"signed": look(line, reply).value}
+                replies.setdefault(hotkey, []).append(entry)
         kept = {key: value for key, value in line.items() if key not in ("tasks", "replies")}
         kept["replies"] = replies
         if self._only is not None:
@@ -149,6 +166,31 @@ class Recent:
         self._rounds[number] = kept
         while len(self._rounds) > self._most:
             self._rounds.popitem(last=False)
+        oldest = next(iter(self._rounds))
+        self._ended = {(round, number) for round, number in self._ended if round >= oldest}
+
+    def _note_reveal(self, line: Mapping[str, Any]) -> None:
+        round, mechanism = int(line["round"]), int(line.get("mechanism", 0))
+        self._ended.add((round, mechanism))
+        kept = self._rounds.get(round)
+        if kept is not None and mechanism == 0 and kept["weights"]["set"]:
+            same = line["ending"] == "revealed"
+            kept["weights"] = {**kept["weights"], "read_back": same, "block": line["block"]}
+
+    def _last_shown(self) -> int:
+        """The newest round whose rows are on the chain for all to see; 0 if none is."""
+        for round, line in reversed(self._rounds.items()):
+            weights = line["weights"]
+            others = weights.get("others") or {}
+            reports = {0: weights} | {int(number): other for number, other in others.items()}
+            if weights["set"] and all(
+                not report["set"]
+                or report["read_back"] is not None
+                or (round, number) in self._ended
+                for number, report in reports.items()
+            ):
+                return round
+        return 0
 
     def _strip_older(self, newer: dict[str, Any]) -> None:
         """Let go of what `explain` takes from the newest round, or the newest that set weights."""
@@ -165,15 +207,27 @@ class Recent:
         """Whether this hotkey (ss58) was asked in a round at hand."""
         return any(hotkey in line["replies"] for line in self._rounds.values())
 
-    def explain(self, hotkey: str, round: int | None = None) -> Explanation:
-        """Everything at hand about `hotkey`, or what concerns `round`. Raises Unknown."""
-        lines = [
-            line
+    def explain(
+        self, hotkey: str, round: int | None = None, *, shown_only: bool = False
+    ) -> Explanation:
+        """Everything at hand about `hotkey`, or what concerns `round`. Raises Unknown.
+
+        With `shown_only` nothing that would tell of weights which are hidden now, or will be:
+        rounds up to the last one whose rows are on the chain for all to see. Raises Hidden.
+        """
+        numbers = [
+            number
             for number, line in self._rounds.items()
             if hotkey in line["replies"] and round in (None, number)
         ]
-        if not lines:
+        if not numbers:
             raise Unknown(hotkey)
+        if shown_only:
+            last_shown = self._last_shown()
+            numbers = [number for number in numbers if number <= last_shown]
+            if not numbers:
+                raise Hidden(hotkey)
+        lines = [self._rounds[number] for number in numbers]
         questions = [_question(line, reply) for line in lines for reply in line["replies"][hotkey]]
         last = lines[-1]
         scores: Mapping[str, float] = last["scores"]
@@ -197,6 +251,7 @@ class Recent:
             weight=_weight(lines, hotkey),
             code=last["code"],
             questions=tuple(questions[-QUESTIONS:]),
+            signed=dict(Counter(question.signed for question in questions)),
         )
 
 
@@ -217,6 +272,7 @@ def _question(line: Mapping[str, Any], reply: Mapping[str, Any]) -> Question:
             name: value[:TEXT] if isinstance(value, str) else value
             for name, value in list(reply["facts"].items())[:FACTS]
         },
+        signed=reply["signed"],
     )
 
 
@@ -265,6 +321,16 @@ _WORDS = {
 }
 
 
+_SIGNED = {
+    Signed.QUESTION: "with this hotkey's signature for answer and question",
+    Signed.ANSWER: "with this hotkey's signature for the answer, without the question",
+    Signed.WITHHELD: "with a signature that is kept with somebody's own words",
+    Signed.NOT_KEPT: "signed, by a version that did not keep signatures",
+    Signed.NOTHING: "unsigned: what came, if anything, is the validator's word",
+    Signed.FORGED: "with a signature that is not this hotkey's for that",
+}
+
+
 def words(found: Explanation) -> str:
     """An explanation for a person to read."""
     out = [
@@ -274,6 +340,10 @@ def words(found: Explanation) -> str:
     ]
     for reason, count in found.reasons.items():
         out.append(f"  {count:>5} x {reason}" + (f": {_WORDS[reason]}" if reason in _WORDS else ""))
+    out.append("in the journal:")
+    for signed, text in _SIGNED.items():
+        if signed.value in found.signed:
+            out.append(f"  {found.signed[signed.value]:>5} x {text}")
     if found.standing is None:
         out.append("its standing was not written down: that round was cut off")
     else:

@@ -16,6 +16,7 @@ import os
 import queue
 import re
 import shutil
+import stat
 import threading
 import time
 import zlib
@@ -30,7 +31,9 @@ from validators.private import write_private
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 2
+FILE_NAME = "journal.jsonl"
+"""In a validator's folder."""
+SCHEMA = 3
 """Version of the lines; a reader refuses a higher one and brings lower ones up to this."""
 MIB: Final = 1024 * 1024
 MOST_BYTES: Final = 4096 * MIB
@@ -71,7 +74,7 @@ class Journal:
         self._press = _Press()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = path.open("a+b", buffering=0)
+            self._file = _open_private(path)
         except OSError as error:
             raise StateError.of(path, error) from error
         try:
@@ -193,8 +196,10 @@ class Journal:
         data = _encode(self._head(self._number + 1))
         new = self.path.with_name(self.path.name + ".new")
         new.unlink(missing_ok=True)
-        file = new.open("a+b", buffering=0)
+        file = _open_private(new)
         try:
+            # Whoever let others read the journal means its next parts, too.
+            os.fchmod(file.fileno(), stat.S_IMODE(os.fstat(self._file.fileno()).st_mode))
             _write_all(file, data)
             closed = _part_path(self.path, self._number)
             os.link(self.path, closed)
@@ -344,14 +349,19 @@ def _lines(path: Path, file: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def migrate(line: dict[str, Any]) -> dict[str, Any]:
-    """A line of any version so far, as one of this version."""
-    if line["schema"] == 1:
-        line = {**line, "schema": 2, "code": None}
-        if "replies" in line:
-            replies = [
-                {**reply, "reason": reply.get("reason") or UNNAMED} for reply in line["replies"]
-            ]
-            line["replies"] = replies
+    """A line of any version so far, as one of this version; `written` says which it was.
+
+    Whoever verifies what miners signed goes by that: before version 3 no signature was kept.
+    """
+    written = line["schema"]
+    if written == SCHEMA:
+        return line
+    line = {"code": None, **line, "schema": SCHEMA, "written": written}
+    if "replies" in line:
+        line["replies"] = [
+            {"nonce": None, "signature": None, **reply, "reason": reply.get("reason") or UNNAMED}
+            for reply in line["replies"]
+        ]
     return line
 
 
@@ -371,6 +381,15 @@ def _closed(path: Path) -> list[tuple[int, Path]]:
         if match := form.fullmatch(name):
             found[int(match[1])] = path.with_name(name)
     return sorted(found.items())
+
+
+def _open_private(path: Path, buffering: int = 0) -> BinaryIO:
+    """Open for adding; a new file is its owner's only.
+
+    It has scores and rows before the chain reveals them, and anybody could copy a hidden row.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    return open(descriptor, "a+b", buffering=buffering)
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:
@@ -453,7 +472,8 @@ class _Press:
         packed = part.with_name(part.name + ".gz")
         partial = packed.with_name(packed.name + ".partial")
         try:
-            with part.open("rb") as source, partial.open("wb") as target:
+            partial.unlink(missing_ok=True)
+            with part.open("rb") as source, _open_private(partial, -1) as target:
                 times = os.fstat(source.fileno())
                 with gzip.GzipFile("", "wb", 6, target, mtime=0) as gz:
                     while block := source.read(MIB // 4):

@@ -8,7 +8,7 @@ when weights that should hold do not.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from subnet.errors import WeightsNotLanded
@@ -61,7 +61,7 @@ class Landing:
 
     After `most` of them in a row the validator is to end; 0 is never. Less than `least_s` seconds
     are no reason: on a devnet epochs can be shorter than a round. `epoch` and `block` are those in
-    which a row was last seen to hold, and `row` is that row ({uid: u16}).
+    which the weights were last seen to hold.
     """
 
     most: int = 0
@@ -69,7 +69,6 @@ class Landing:
     epoch: int | None = None
     block: int | None = None
     time: float | None = None
-    row: Mapping[int, int] = field(default_factory=dict)
     problem: str = ""
     """Why the last attempt did not land."""
     _since: int | None = None
@@ -84,9 +83,9 @@ class Landing:
         """Nothing is expected: no permit, or the gate is shut."""
         self._since = None
 
-    def landed(self, epoch: int, block: int, time: float, row: Mapping[int, int]) -> None:
-        """The chain was seen to hold `row`."""
-        self.epoch, self.block, self.time, self.row = epoch, block, time, dict(row)
+    def landed(self, epoch: int, block: int, time: float) -> None:
+        """The chain was seen to hold the weights."""
+        self.epoch, self.block, self.time = epoch, block, time
         self.problem = ""
         self._since, self._since_time = epoch + 1, time
 

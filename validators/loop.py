@@ -28,13 +28,14 @@ from subnet.protocol import Reply, Target, Task
 from subnet.seat import buying_command
 from validators.bench import Bench
 from validators.commits import Settled, settle
+from validators.drawing import draw, next_beacon
 from validators.judge import Judged, judge
-from validators.memory import Standings, remember_round, stand_by_turns
-from validators.moment import Moment, next_start
-from validators.prompts.posting import fix_questions, next_turn, published
+from validators.memory import Standings, by_turns, look_back, remember_round, together
+from validators.moment import Moment, coming_block, next_start
+from validators.prompts.posting import find_beside, fix_questions, next_turn, published
 from validators.prompts.vault import Turn
 from validators.record import record
-from validators.recovery import finish_held
+from validators.recovery import CUT_SHORT, finish_held
 from validators.rows import RETRY_S, set_weights_at_last
 from validators.sampler import sample
 from validators.weights import WeightsReport
@@ -91,15 +92,21 @@ async def next_moment(bench: Bench, done: tuple[int, int] | None) -> Moment:
             raise NotRegistered(bench.hotkey, bench.netuid, command)
         # First of all: what was committed can be revealed in one epoch only.
         await reveal(bench, metagraph, schedule)
-        publish(bench, schedule)
+        await publish(bench, schedule)
         await bench.watch.look(bench.chain, metagraph, schedule, me, bench.note)
+        if bench.vault.left(schedule.epochs) == 0:
+            if done is None:
+                log.info("epoch %d was asked already; an epoch is sealed once", schedule.epochs)
+            done = schedule.epochs, rounds - 1
         if me.permit:
             start, part = next_start(schedule, rounds_per_epoch=rounds, done=done)
             # They are fixed, for anybody to check, before the first of them is asked.
             if await seal(bench, metagraph, schedule, start, part):
                 continue
             if start <= schedule.block:
-                return Moment(metagraph, schedule, part, last=part == rounds - 1)
+                # A schedule that was moved can leave fewer questions than parts.
+                last = part == rounds - 1 or bench.vault.left(schedule.epochs) == 1
+                return Moment(metagraph, schedule, part, last)
         else:
             start = schedule.next_block or schedule.block + 1
             if told != start:
@@ -115,7 +122,9 @@ async def reveal(bench: Bench, metagraph: Metagraph, schedule: Schedule) -> None
 
     def note(settled: Settled) -> None:
         bench.note(settled.line())
-        bench.watch.settled(settled, schedule.epochs)
+        ended = settled.commit
+        last = all(c.round != ended.round or c.key == ended.key for c in bench.commits.pending)
+        bench.watch.settled(settled, schedule.epochs, last=last)
 
     await settle(bench.chain, bench.keypair, bench.commits, metagraph, schedule, note)
 
@@ -124,22 +133,23 @@ async def seal(
     bench: Bench, metagraph: Metagraph, schedule: Schedule, start: int, part: int
 ) -> bool:
     """Seal the questions of the epoch whose `part` begins at block `start`; whether that took."""
-    coming = schedule.next_block is not None and start >= schedule.next_block
+    block = coming_block(schedule)
     return await fix_questions(
         bench.vault,
         bench.chain,
         bench.keypair,
         metagraph,
-        schedule.epochs + coming,
+        schedule.epochs + (block is not None and start >= block),
         turns=bench.settings.validator.rounds_per_epoch - part,
         tasks=bench.settings.validator.tasks_per_round,
     )
 
 
-def publish(bench: Bench, schedule: Schedule) -> None:
-    """Write down what nobody will be asked any more."""
+async def publish(bench: Bench, schedule: Schedule) -> None:
+    """Write down what nobody will be asked any more. Raises ChainAway."""
     for sealing in bench.vault.finished(schedule.epochs):
-        bench.note(published(sealing, netuid=bench.netuid, validator=bench.hotkey))
+        beside = await find_beside(bench.chain, bench.netuid, bench.hotkey, sealing)
+        bench.note(published(sealing, beside, netuid=bench.netuid, validator=bench.hotkey))
         bench.vault.drop(sealing)
 
 
@@ -174,15 +184,10 @@ async def remember(
         digests={known for item in judged for known in bench.vault.digests(item.task)},
         follow_swaps=bench.subnet.memory is not None,
     )
-    return await stand_by_turns(
-        bench.ledger,
-        bench.subnet.memory,
-        moment.metagraph,
-        targets,
-        now=round,
-        coldkey_seats=bench.settings.weights.coldkey_seats,
-        moved=moved,
-    )
+    looking = look_back(bench.ledger, bench.subnet.memory, targets, round)
+    found = {hotkey: standing async for hotkey, standing in by_turns(looking)}
+    seats = bench.settings.weights.coldkey_seats
+    return together(found, moment.metagraph, coldkey_seats=seats, moved=moved)
 
 
 async def run_round(bench: Bench, moment: Moment) -> dict[str, Any]:
@@ -202,8 +207,12 @@ async def run_round(bench: Bench, moment: Moment) -> dict[str, Any]:
         moment.schedule,
         tasks=bench.settings.validator.tasks_per_round,
     )
-    judged = await judge(bench.subnet, await ask(bench, turn, targets))
-    weights = WeightsReport(problem="the round was cut short before its weights")
+    asked, beacon = await ask(bench, turn, targets), None
+    if bench.subnet.audit_rate < 1.0:
+        beacon = await next_beacon(bench.chain, bench.subnet.audit_rate)
+        asked = draw(beacon, asked)
+    judged = await judge(bench.subnet, asked)
+    weights = WeightsReport(problem=CUT_SHORT)
     line = record(
         round=round,
         run=bench.ledger.run,
@@ -211,7 +220,9 @@ async def run_round(bench: Bench, moment: Moment) -> dict[str, Any]:
         validator=bench.hotkey,
         moment=moment,
         turn=turn,
+        path=bench.subnet.path,
         judged=judged,
+        beacon=beacon,
         weights=weights,
         most_bytes=bench.journal.part_bytes,
     )

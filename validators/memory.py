@@ -6,9 +6,9 @@ The policies are the subnet's (`Subnet.memory`); without any, the ledger's own m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from chain.client.metagraph import Metagraph
 from scoring.owners import FOLDED, fold
@@ -17,6 +17,8 @@ from subnet.protocol import Target
 from validators.judge import Judged
 from validators.ledger import KEEP_ROUNDS, Ledger, Outcome, Seat
 from validators.moment import Moment
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,38 +106,25 @@ def stand(
 ) -> Standings:
     """What is remembered of every hotkey that can be asked; who cannot be asked earns nothing.
 
-    `now` is the round just remembered. New bans are written down before anything follows from
-    them; a process killed in between finds them again, since the answers are there.
+    `now` is the round just remembered.
+    """
+    found = dict(look_back(ledger, memory, targets, now))
+    return together(found, metagraph, coldkey_seats=coldkey_seats, moved=moved)
+
+
+def look_back(
+    ledger: Ledger, memory: Memory | None, targets: Sequence[Target], now: int
+) -> Iterator[tuple[str, Standing]]:
+    """Each hotkey's own past; without policies, of those that have one.
+
+    New bans are written down before anything follows from them; a process killed in between finds
+    them again, since the answers are there.
     """
     hotkeys = sorted({target.hotkey for target in targets})
-    found = {} if memory is None else dict(_each(ledger, memory, hotkeys, now))
-    return _together(ledger, found, memory, metagraph, hotkeys, coldkey_seats, moved)
-
-
-async def stand_by_turns(
-    ledger: Ledger,
-    memory: Memory | None,
-    metagraph: Metagraph,
-    targets: Sequence[Target],
-    *,
-    now: int,
-    coldkey_seats: int | None,
-    moved: Mapping[str, str],
-) -> Standings:
-    """As `stand`, and other tasks go on meanwhile: a long past takes milliseconds, many of them
-    seconds."""
-    hotkeys = sorted({target.hotkey for target in targets})
-    found: dict[str, Standing] = {}
-    if memory is not None:
-        for hotkey, standing in _each(ledger, memory, hotkeys, now):
-            found[hotkey] = standing
-            await asyncio.sleep(0)
-    return _together(ledger, found, memory, metagraph, hotkeys, coldkey_seats, moved)
-
-
-def _each(
-    ledger: Ledger, memory: Memory, hotkeys: Sequence[str], now: int
-) -> Iterator[tuple[str, Standing]]:
+    if memory is None:
+        evidence = ledger.evidence()
+        yield from ((key, Standing(evidence[key].score)) for key in hotkeys if key in evidence)
+        return
     for hotkey in hotkeys:
         history = ledger.history(hotkey, since=now - memory.rounds + 1)
         standing = memory.standing(history, ledger.bans(hotkey), now)
@@ -144,22 +133,25 @@ def _each(
         yield hotkey, standing
 
 
-def _together(
-    ledger: Ledger,
+async def by_turns(items: Iterable[T]) -> AsyncIterator[T]:
+    """`items`, and other tasks go on meanwhile: one long past takes milliseconds, many of them
+    seconds."""
+    for item in items:
+        yield item
+        await asyncio.sleep(0)
+
+
+def together(
     found: Mapping[str, Standing],
-    memory: Memory | None,
     metagraph: Metagraph,
-    hotkeys: Sequence[str],
+    *,
     coldkey_seats: int | None,
     moved: Mapping[str, str],
 ) -> Standings:
-    if memory is None:
-        evidence = ledger.evidence()
-        scores = {hotkey: evidence[hotkey].score for hotkey in hotkeys if hotkey in evidence}
-    else:
-        scores = {hotkey: standing.score for hotkey, standing in found.items()}
+    """The standings of all, folded by coldkey where there is a limit to a coldkey's seats."""
+    scores = {hotkey: standing.score for hotkey, standing in found.items()}
     reasons = {hotkey: standing.reason for hotkey, standing in found.items() if standing.reason}
-    facts = {hotkey: standing.facts for hotkey, standing in found.items()}
+    facts = {hotkey: standing.facts for hotkey, standing in found.items() if standing.facts}
     if coldkey_seats is None:
         return Standings(scores, reasons, facts, moved)
     coldkeys = {n.hotkey: n.coldkey for n in metagraph.neurons if n.hotkey in scores}

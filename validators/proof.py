@@ -7,7 +7,7 @@ cannot be explained is called unexplained: that word in a journal is worth a per
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ U16_MAX = 65_535
 CLIP_SLACK = 2 / U16_MAX
 """The SDK clips a little below the limit, so that rounding does not lift a share above it."""
 MOVED_MOST = 5
-"""How many seats are named as what cost validator trust."""
+"""How many seats a line names first as what cost validator trust."""
 
 
 class Cause(enum.StrEnum):
@@ -40,6 +40,10 @@ class Cause(enum.StrEnum):
     UNEXPLAINED = "unexplained"
 
 
+NOT_LANDED = (Cause.SUPERSEDED, Cause.UNEXPLAINED, Cause.NOT_REVEALED)
+"""Causes of a difference with which the row that was meant is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One seat: its share as it was meant, its share in the row that is there, and why."""
@@ -57,6 +61,11 @@ class Difference:
             "found": self.found,
             "cause": self.cause.value,
         }
+
+
+def has_landed(differences: Iterable[Difference]) -> bool:
+    """Whether a row that differs is the one that was meant, after the chain's own rules."""
+    return all(item.cause not in NOT_LANDED for item in differences)
 
 
 def explain(
@@ -119,20 +128,44 @@ def _without(seats: Collection[int], row: Mapping[int, float]) -> dict[int, floa
 
 
 @dataclass(frozen=True, slots=True)
+class Seat:
+    """A seat as an epoch saw it: the validator's own share of weight for it, and the consensus."""
+
+    uid: int
+    hotkey: str
+    share: float
+    consensus: float
+
+    @property
+    def excess(self) -> float:
+        """What the share is above the consensus; rounding on the chain is no disagreement."""
+        above = self.share - self.consensus
+        return above if above > 2 / U16_MAX else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """How a validator's row stood in the epoch before `block`.
 
     `vtrust` is the share of its weights that the consensus bore out (0..1, as the chain has it),
     `distance` half the sum of the differences between its shares and the consensus (0 the same,
-    1 nothing in common). `above` names the seats it gave more than the consensus, largest first,
-    as (uid, hotkey, share): these shares are what its validator trust lacks.
+    1 nothing in common). `seats` are those that either of the two gives anything.
     """
 
     epoch: int
     block: int
     vtrust: float
     distance: float
-    above: tuple[tuple[int, str, float], ...]
+    seats: tuple[Seat, ...]
+
+    @property
+    def above(self) -> tuple[tuple[int, str, float], ...]:
+        """The seats it gave more than the consensus, largest first, as (uid, hotkey, share).
+
+        These shares are what its validator trust lacks.
+        """
+        found = ((seat.uid, seat.hotkey, seat.excess) for seat in self.seats if seat.excess)
+        return tuple(sorted(found, key=lambda seat: (-seat[2], seat[0])))
 
     def line(self) -> dict[str, Any]:
         """For a journal's line of kind "standing"."""
@@ -141,36 +174,46 @@ class Standing:
             "block": self.block,
             "vtrust": self.vtrust,
             "distance": self.distance,
-            "above": [list(seat) for seat in self.above],
+            "above": [list(seat) for seat in self.above[:MOVED_MOST]],
+            "seats": [
+                [seat.uid, seat.hotkey, round(seat.share, 6), round(seat.consensus, 6)]
+                for seat in self.seats
+            ],
         }
 
 
 def standing(
-    metagraph: Metagraph, row: Mapping[int, int], trust: int, *, own: int, epoch: int
+    metagraph: Metagraph,
+    row: Mapping[int, int],
+    trust: int,
+    *,
+    own: int,
+    epoch: int,
+    others: Sequence[tuple[float, Mapping[int, int]]] = (),
 ) -> Standing:
     """How `row` of the seat `own` stands; `trust` is the chain's u16 of it.
 
     Yuma's validator trust is the sum over all seats of min(own share, consensus), so what it lacks
     is the sum of the shares above the consensus. Only the subnet's owner may weigh itself.
+
+    Of several mechanisms the chain keeps means, weighted by what each one pays: so are the shares
+    here, `others` being (what it pays of the whole, row). What one mechanism's share is above then
+    hides behind what another's is below, and less is named than the trust lacks.
     """
     mine = metagraph.neurons[own]
-    kept = {
-        uid: float(value)
-        for uid, value in row.items()
-        if uid != own or mine.hotkey == metagraph.owner_hotkey
-    }
-    shares = normalise(kept)
+    alone = None if mine.hotkey == metagraph.owner_hotkey else own
+    shares: dict[int, float] = {}
+    for part, each in [(1.0 - sum(part for part, _ in others), row), *others]:
+        kept = {uid: float(value) for uid, value in each.items() if uid != alone}
+        for uid, share in normalise(kept).items():
+            shares[uid] = shares.get(uid, 0.0) + part * share
     consensus = {n.uid: n.consensus / U16_MAX for n in metagraph.neurons}
     whole = normalise(consensus)
     uids = shares.keys() | whole.keys()
-    above = sorted(
-        (
-            (uid, metagraph.neurons[uid].hotkey, share - consensus.get(uid, 0.0))
-            for uid, share in shares.items()
-            # Rounding on the chain is no disagreement.
-            if share - consensus.get(uid, 0.0) > 2 / U16_MAX and uid < len(metagraph.neurons)
-        ),
-        key=lambda seat: (-seat[2], seat[0]),
-    )
     distance = sum(abs(shares.get(uid, 0.0) - whole.get(uid, 0.0)) for uid in uids) / 2
-    return Standing(epoch, metagraph.block, trust / U16_MAX, distance, tuple(above[:MOVED_MOST]))
+    seats = tuple(
+        Seat(n.uid, n.hotkey, shares.get(n.uid, 0.0), consensus[n.uid])
+        for n in metagraph.neurons
+        if shares.get(n.uid) or consensus[n.uid]
+    )
+    return Standing(epoch, metagraph.block, trust / U16_MAX, distance, seats)

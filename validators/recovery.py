@@ -15,6 +15,8 @@ from validators.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
+CUT_SHORT = "the round was cut short before its weights"
+"""What a line says that was written while its process was being stopped."""
 UNKNOWN = "the round was cut off before it could say what became of its weights"
 
 

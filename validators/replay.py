@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from validators.ledger import Ledger
 from validators.memory import outcome_of, reach, stand
 from validators.prompts.leaf import Leaf, NoLeaf
 from validators.prompts.sealing import Sealings
+from validators.signatures import verified
 
 NO_REFERENCE = "reference_unknown"
 """Not judged again: the scorer wants the reference, which is not published yet."""
@@ -43,6 +45,8 @@ NO_ANSWER = "answer_not_kept"
 """Not judged again: the answer was too large for the journal, or to somebody's own words."""
 OTHER_MESSAGES = "other_messages"
 """Not judged again: the definition has other messages than the one that asked."""
+SHOWN = 1000
+"""Entries that are told one by one: a journal can have millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +82,22 @@ class Shift:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay found. `shifts` are sorted by change, the greatest gain first."""
+    """What a replay found. `shifts` are sorted by change, the greatest gain first.
+
+    `problems` counts the entries that were not judged again, by why; `not_judged` are the first
+    `SHOWN` of them.
+    """
 
     rounds: int
     judged: int
     changed: int
     shifts: tuple[Shift, ...]
     not_judged: tuple[Entry, ...]
+    problems: Mapping[str, int]
     codes: tuple[Mapping[str, Any], ...] = ()
     """The versions of the code that judged these rounds."""
-
-    @property
-    def problems(self) -> Mapping[str, int]:
-        """How many entries were not judged again, by why."""
-        return Counter(str(entry.problem) for entry in self.not_judged)
+    signed: Mapping[str, int] = field(default_factory=dict)
+    """How many replies their miners signed for, and for what: see `signatures.Signed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +125,48 @@ class Unrevealed(Task[C]):
         raise ReferenceUnknown(self.id)
 
 
+class _Leaves:
+    """What was published, in a file: a journal can tell of more questions than memory holds."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=OFF")  # it does not outlive this process
+        self._db.execute("PRAGMA synchronous=OFF")
+        self._db.execute("CREATE TABLE leaves (task BLOB PRIMARY KEY, text BLOB) WITHOUT ROWID")
+
+    def add(self, texts: Iterable[str], path: Path) -> None:
+        """Keep leaves that stand in the file at `path`. Raises StateError where one is none."""
+        try:
+            rows = [(_bytes(Leaf.parse(text).task), _bytes(text)) for text in texts]
+        except NoLeaf as error:
+            raise StateError(path, str(error)) from error
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR REPLACE INTO leaves VALUES (?, ?)", rows)
+        self._db.execute("COMMIT")
+
+    def find(self, task: str) -> Leaf | None:
+        """The leaf of this task, if it was told."""
+        query = "SELECT text FROM leaves WHERE task = ?"
+        row = self._db.execute(query, (_bytes(task),)).fetchone()
+        return None if row is None else Leaf.parse(row[0].decode("utf-8", "surrogatepass"))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+
+def _bytes(text: str) -> bytes:
+    """An author's text can hold what no UTF-8 has, and SQLite would refuse."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 @dataclass
 class _Survey:
     """The first reading: what the second needs to know."""
 
-    lines: int = 0
+    leaves: _Leaves
     last: dict[int, int] = field(default_factory=dict)
     """By round the line that holds: of those written after a ledger was restored, the later."""
-    leaves: dict[str, Leaf] = field(default_factory=dict)
 
 
 async def replay(
@@ -145,12 +185,15 @@ async def replay(
     the validator's own file of questions that are not published yet. `tell` hears of rounds done
     and rounds in all. Raises StateError, FileNotFoundError and what `new` needs and cannot have.
     """
-    survey = _survey(path, since, sealed)
     entries: list[Entry] = []
+    problems: Counter[str] = Counter()
     codes: dict[str, Mapping[str, Any]] = {}
+    signed: Counter[str] = Counter()
     done = judged = changed = 0
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replay-")))
+        leaves = stack.enter_context(closing(_Leaves(folder / "leaves.sqlite")))
+        survey = _survey(path, since, sealed, leaves)
         sides = [
             _Side(stack.enter_context(_ledger(folder / name, rules, subnet.memory)), subnet, rules)
             for name, subnet in (("old", old or new), ("new", new))
@@ -163,9 +206,12 @@ async def replay(
                     codes[json.dumps(line["code"], sort_keys=True)] = line["code"]
                 kept: list[tuple[Judged, Judged]] = []
                 for asked in line["replies"]:
+                    signed[verified(line, asked).value] += 1
                     entry, pair = await _again(new, survey, line, asked)
                     if pair is None:
-                        entries.append(entry)
+                        problems[str(entry.problem)] += 1
+                        if len(entries) < SHOWN:
+                            entries.append(entry)
                         continue
                     kept.append(pair)
                     judged += 1
@@ -180,7 +226,10 @@ async def replay(
         for hotkey in sides[1].uids
     ]
     shifts.sort(key=lambda shift: (-shift.change, shift.uid))
-    return Replayed(done, judged, changed, tuple(shifts), tuple(entries), tuple(codes.values()))
+    versions = tuple(codes.values())
+    return Replayed(
+        done, judged, changed, tuple(shifts), tuple(entries), problems, versions, signed
+    )
 
 
 def _columns(
@@ -196,28 +245,17 @@ def _columns(
     )
 
 
-def _survey(path: Path, since: float | None, sealed: Path | None) -> _Survey:
-    survey = _Survey()
+def _survey(path: Path, since: float | None, sealed: Path | None, leaves: _Leaves) -> _Survey:
+    survey = _Survey(leaves)
     for number, line in enumerate(journal.read(path, since=since)):
-        survey.lines += 1
         if line.get("kind") == "round":
             survey.last[int(line["round"])] = number
         elif line.get("kind") == "leaves":
-            texts = [entry["leaf"] for entry in line["leaves"] if "leaf" in entry]
-            _take_leaves(survey, texts, path)
+            leaves.add((entry["leaf"] for entry in line["leaves"] if "leaf" in entry), path)
     if sealed is not None and sealed.exists():
         for sealing in Sealings(sealed).items:
-            _take_leaves(survey, sealing.texts, sealed)
+            leaves.add(sealing.texts, sealed)
     return survey
-
-
-def _take_leaves(survey: _Survey, texts: Sequence[str], path: Path) -> None:
-    for text in texts:
-        try:
-            leaf = Leaf.parse(text)
-        except NoLeaf as error:
-            raise StateError(path, str(error)) from error
-        survey.leaves[leaf.task] = leaf
 
 
 async def _again(
@@ -277,7 +315,7 @@ def _task(subnet: Subnet[Any, Any], survey: _Survey, item: Mapping[str, Any]) ->
     """The task that was asked, with its reference if a leaf tells it."""
     name, challenge = str(item["id"]), item["challenge"]
     asked = subnet.challenge.model_validate_json(json.dumps(challenge))
-    leaf = survey.leaves.get(name)
+    leaf = survey.leaves.find(name)
     if leaf is None or leaf.challenge != challenge:
         return Unrevealed(name, asked)
     return Task(name, asked, subnet.reference(leaf.reference), canary=leaf.canary)
@@ -308,6 +346,7 @@ def reply_of(asked: Mapping[str, Any], answer: Answer | None) -> Reply[Any]:
         status=asked["status"],
         signed=bool(asked["signed"]),
         timing=Timing(asked["queued_s"], asked["first_byte_s"], asked["total_s"]),
+        audited=bool(asked.get("audited", True)),
     )
 
 

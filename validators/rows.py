@@ -1,7 +1,12 @@
-"""The rows of an epoch: wait until they may be set, make them of the scores, set them.
+"""The rows of an epoch, one a mechanism: wait until each may be set, make it of the scores, set it.
 
 Before each look nothing of the look before is believed: seats change hands, another instance of
-this validator may have set the row, and so may an attempt of this one that seemed to fail.
+this validator may have set a row, and so may an attempt of this one that seemed to fail.
+
+Where instances share a lease, the chain itself sees to it that only one row lands. A row is sent
+only when the view shows none of this epoch, and with the number that the hotkey's next extrinsic
+had in that very view. Of two extrinsics with one number the chain takes one; whatever an instance
+sent earlier had this number or a lower one. So no second row can land, whoever leads.
 """
 
 from __future__ import annotations
@@ -12,7 +17,6 @@ import itertools
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from chain.client.metagraph import Metagraph, Neuron
 from chain.client.subnet import Schedule
@@ -24,6 +28,7 @@ from validators.sampler import sample
 from validators.weights import (
     Code,
     Hiding,
+    Overtaken,
     WeightsReport,
     block_to_set,
     find_landed,
@@ -38,14 +43,19 @@ RETRY_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
-    """The chain takes a row of this epoch from `block` on, seen from `schedule.block`."""
+class _View:
+    """What one block says of the rows of an epoch.
+
+    `nonce` is the number of the hotkey's next extrinsic, where other instances may send some.
+    """
 
     metagraph: Metagraph
     me: Neuron
     schedule: Schedule
-    block: int
+    rate_limit: int
+    rows: Mapping[int, Mapping[int, float]]
     hiding: Hiding | None
+    nonce: int | None
 
 
 async def set_weights_at_last(
@@ -72,71 +82,103 @@ async def set_weights_if_due(
         return WeightsReport(
             problem="not yet: another round follows in this epoch", code=Code.LATER
         )
+    done: dict[int, WeightsReport] = {}
     while True:
-        window = await _find_window(bench, moment, scores, again)
-        if isinstance(window, WeightsReport):
-            return window
-        block = window.block
-        if block <= window.schedule.block:
-            wait = await claim_window(bench, window.schedule, window.me)
-            if wait is None:
-                return await _set_rows(bench, window, scores)
-            if wait <= window.schedule.block:
-                return WeightsReport(
-                    problem="another instance has set this epoch's", code=Code.WINDOW
-                )
-            block = wait
-        await bench.chain.wait_for_block(block)
+        view = await _look(bench, scores)
+        if isinstance(view, WeightsReport):
+            return _together({0: view} | done)
+        mechanism = next((number for number in sorted(view.rows) if number not in done), None)
+        if mechanism is None:
+            return _together(done)
+        outcome = await _set_row(bench, view, mechanism, moment.metagraph.block if again else None)
+        if isinstance(outcome, WeightsReport):
+            done[mechanism] = outcome
+        else:
+            await bench.chain.wait_for_block(outcome)
 
 
-async def _find_window(
-    bench: Bench, moment: Moment, scores: Mapping[str, float], again: bool
-) -> _Window | WeightsReport:
-    """When the row may be set, or why it is not, or that it has been."""
+def _together(reports: Mapping[int, WeightsReport]) -> WeightsReport:
+    others = {number: report for number, report in reports.items() if number}
+    return dataclasses.replace(reports[0], others=others)
+
+
+async def _look(bench: Bench, scores: Mapping[str, float]) -> _View | WeightsReport:
+    """The chain as it is now, and the rows to set; or why there are none."""
     # Seats are looked up again, and after every wait: one that changed hands must not inherit.
-    metagraph = await bench.chain.metagraph(bench.netuid)
+    chain = bench.chain
+    metagraph = await chain.metagraph(bench.netuid)
     me = metagraph.find(bench.hotkey)
     if me is None:
         return WeightsReport(problem="the seat was lost during the round", code=Code.SEAT)
     if (shut := shut_gate(bench, metagraph)) is not None:
         return shut
-    schedule = await bench.chain.schedule(bench.netuid, metagraph.block)
-    settings = await bench.chain.hyperparameters(bench.netuid, metagraph.block)
-    hiding, report = None, None
+    try:
+        rows = rows_for(bench, metagraph, scores)
+        if 0 not in rows:
+            raise KeyError(0)
+    except Exception as error:  # an author's code, and what it returned
+        log.exception("the subnet's definition makes no weights of these scores")
+        return WeightsReport(problem=f"no weights were made: {error!r}", code=Code.INVALID)
+    settings = await chain.hyperparameters(bench.netuid, metagraph.block)
+    hiding = None
     if settings.commit_reveal_weights_enabled:
-        call = bench.settings.commit_call
-        hiding = Hiding(call, bench.commits, bench.ledger.next_round() - 1, metagraph)
-        report = await find_landed(bench.chain, bench.keypair, hiding)
-    elif again and me.last_update > moment.metagraph.block:
-        row = rows_for(bench, metagraph, scores)[0]
-        report = await find_row(bench.chain, metagraph, me, row)
-    if report is not None:
-        return report
-    block = block_to_set(
-        schedule, last_update=me.last_update, rate_limit=settings.weights_rate_limit
+        round = bench.ledger.next_round() - 1
+        hiding = Hiding(bench.settings.commit_call, bench.commits, round, metagraph)
+    return _View(
+        metagraph=metagraph,
+        me=me,
+        schedule=await chain.schedule(bench.netuid, metagraph.block),
+        rate_limit=settings.weights_rate_limit,
+        rows=rows,
+        hiding=hiding,
+        nonce=None if bench.lease is None else await chain.nonce(bench.hotkey, metagraph.block),
     )
+
+
+async def _set_row(
+    bench: Bench, view: _View, mechanism: int, tried: int | None
+) -> WeightsReport | int:
+    """What became of the row of `mechanism`, or the block to look again at. Raises ChainAway.
+
+    `tried` is the block before which no attempt was made that the chain went away under.
+    """
+    chain, me, metagraph, row = bench.chain, view.me, view.metagraph, view.rows[mechanism]
+    last = await chain.last_update(bench.netuid, me.uid, metagraph.block, mechanism=mechanism)
+    earlier = None
+    if view.hiding is not None:
+        earlier = await find_landed(chain, bench.keypair, view.hiding, mechanism=mechanism)
+    elif tried is not None and last > tried:
+        earlier = await find_row(chain, metagraph, me, row, block=last, mechanism=mechanism)
+    if earlier is not None:
+        return earlier
+    if bench.lease is not None and _is_of_this_epoch(view, last):
+        return WeightsReport(problem="another instance has set this epoch's", code=Code.WINDOW)
+    block = block_to_set(view.schedule, last_update=last, rate_limit=view.rate_limit)
     if block is None:
         return WeightsReport(
             problem="the chain takes no more weights in this epoch", code=Code.LATER
         )
-    return _Window(metagraph, me, schedule, block, hiding)
-
-
-async def _set_rows(bench: Bench, window: _Window, scores: Mapping[str, float]) -> WeightsReport:
-    """Set the row of every mechanism. Raises ChainAway."""
+    if block > metagraph.block:
+        return block
+    if bench.lease is not None:
+        wait = await bench.lease.claim(view.schedule.epochs, metagraph.block, last)
+        if wait is not None:
+            return max(wait, metagraph.block + 1)
     try:
-        rows = rows_for(bench, window.metagraph, scores)
-        first = rows.pop(0)
-    except Exception as error:  # an author's code, and what it returned
-        log.exception("the subnet's definition makes no weights of these scores")
-        return WeightsReport(problem=f"no weights were made: {error!r}", code=Code.INVALID)
-    set_row = partial(
-        set_weights, bench.chain, bench.keypair, bench.netuid, window.me.uid,
-        owner=window.metagraph.owner_uid, version_key=bench.settings.weights.version_key,
-    )  # fmt: skip
-    report = await set_row(first, hiding=window.hiding)
-    others = {number: await set_row(row, mechanism=number) for number, row in rows.items()}
-    return dataclasses.replace(report, others=others)
+        return await set_weights(
+            chain, bench.keypair, bench.netuid, me.uid, row,
+            owner=metagraph.owner_uid, version_key=bench.settings.weights.version_key,
+            hiding=view.hiding, mechanism=mechanism, nonce=view.nonce,
+        )  # fmt: skip
+    except Overtaken as error:
+        log.info("this hotkey has sent something else meanwhile; looking again: %s", error)
+        return metagraph.block + 1
+
+
+def _is_of_this_epoch(view: _View, last: int) -> bool:
+    """Whether block `last` belongs to the present epoch, and a row was set in it."""
+    # A seat begins with the block it was bought in; weights in an epoch's own block are the next's.
+    return last >= view.schedule.last_block and last not in (0, view.me.registered_at)
 
 
 def rows_for(
@@ -158,10 +200,3 @@ def shut_gate(bench: Bench, metagraph: Metagraph) -> WeightsReport | None:
         return None
     log.warning("%s", problem)
     return WeightsReport(problem=problem, code=Code.GATE)
-
-
-async def claim_window(bench: Bench, schedule: Schedule, me: Neuron) -> int | None:
-    """None when this instance may set the row of this epoch; otherwise see `Lease.claim`."""
-    if bench.lease is None:
-        return None
-    return await bench.lease.claim(schedule.epochs, schedule.block, me.last_update)

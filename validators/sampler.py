@@ -1,4 +1,4 @@
-"""Who is asked in a round: everybody who published an axon, except the asker. Pure and seeded.
+"""Who is asked in a round: everybody who published a miner's axon, except the asker. Seeded.
 
 Having a validator permit is no reason not to be asked: miners earn permits too.
 """
@@ -17,7 +17,8 @@ def sample(neurons: Iterable[Neuron], *, asker: str, seed: bytes) -> tuple[Targe
     targets = [
         Target(neuron.uid, neuron.hotkey, neuron.host, neuron.port, neuron.tls_key)
         for neuron in sorted(neurons, key=lambda neuron: neuron.uid)
-        if neuron.host is not None and neuron.port is not None and neuron.hotkey != asker
+        if neuron.host is not None and neuron.port is not None
+        if neuron.hotkey != asker and not neuron.explains
     ]
     random.Random(seed).shuffle(targets)
     return tuple(targets)

@@ -13,10 +13,10 @@ from pathlib import Path
 from bittensor_core import Keypair
 
 from chain.client.chain import Chain
-from chain.errors import ChainAway
+from chain.errors import ChainAway, ChainError
 from subnet.config import ValidatorSettings, open_hotkey
 from subnet.definition import load
-from subnet.errors import EngineAway, LeaseLost, NotRegistered, StateError, WeightsNotLanded
+from subnet.errors import EngineAway, NotRegistered, SubnetError
 from subnet.pages import Readiness, cannot_listen, pages
 from subnet.race import race
 from subnet.seat import guard_coldkey, take_seat
@@ -26,8 +26,9 @@ from validators.alerts import Alerts
 from validators.bench import Bench
 from validators.commits import Commits
 from validators.explain import Recent
-from validators.explaining import explaining
+from validators.explaining import explaining, publishing, secret_of
 from validators.health import families, health, readiness
+from validators.journal import FILE_NAME as JOURNAL
 from validators.journal import MIB, Journal
 from validators.landing import Gate, Landing
 from validators.lease import Lease, open_lease
@@ -40,8 +41,9 @@ from validators.record import code_of
 from validators.recovery import recover
 from validators.rows import RETRY_S
 from validators.sinks import OtelSink, Sink, WandbSink, open_sinks
+from validators.steady import steady
 from validators.watch import LEAST_LIMIT_S, Watch
-from validators.watchdog import Watchdog
+from validators.watchdog import Fuse, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -52,20 +54,23 @@ async def validate(
     stop: asyncio.Event,
     clock: Callable[[], float] = time.time,
     bite: Callable[[str], None] | None = None,
+    fuse: Fuse | None = None,
 ) -> None:
     """Validate until `stop` is set. `clock` is Unix time, for what is written down.
 
-    `bite` ends the process: a watchdog's thread calls it with the reason when nothing goes on.
+    `bite` ends the process: a watchdog's thread calls it with the reason when nothing goes on, and
+    `fuse` does when not even that thread can run.
     Raises what cannot be mended: settings, wallet, model, state, no seat, no chain at the start,
     weights that do not land, a lease that is lost.
     """
-    await race(stop.wait(), _lead(settings, clock, bite))
+    await race(stop.wait(), _lead(settings, clock, bite, fuse))
 
 
 async def _lead(
     settings: ValidatorSettings,
     clock: Callable[[], float],
     bite: Callable[[str], None] | None,
+    fuse: Fuse | None,
 ) -> None:
     """Watch over the validator and, where there is a lease, wait for it before anything else."""
     guard_coldkey(settings.network)
@@ -75,14 +80,17 @@ async def _lead(
     alerts = Alerts(url, facts={"netuid": settings.netuid, "validator": hotkey}, clock=clock)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(alerts.close)
-        watchdog = await stack.enter_async_context(Watchdog(bite, loop_s=table.loop_limit_s))
+        biting = None if bite is None else partial(_bite_aloud, alerts, bite)
+        watchdog = await stack.enter_async_context(
+            Watchdog(biting, loop_s=table.loop_limit_s, fuse=fuse)
+        )
         watch = Watch(
             gate=Gate(table.first_weights),
             landing=Landing(table.not_landed_epochs, LEAST_LIMIT_S),
             alerts=alerts,
             watchdog=watchdog,
             round_limit_s=table.round_limit_s,
-            clock=clock,
+            clock=steady(clock),
         )
         await stack.enter_async_context(_pages(settings, watch))
         try:
@@ -98,9 +106,18 @@ async def _lead(
             await lease.acquire()
             watch.standby = False
             await race(lease.keep(), _validate(settings, keypair, clock, watch, lease))
-        except (LeaseLost, StateError, WeightsNotLanded) as error:
-            alerts.tell("ended", str(error))
+        except Exception as error:
+            known = isinstance(error, (ChainError, SubnetError))
+            alerts.tell("ended", str(error) if known else f"a bug: {type(error).__name__}")
             raise
+
+
+def _bite_aloud(alerts: Alerts, bite: Callable[[str], None], problem: str) -> None:
+    """Called by the watchdog's thread: say it, which takes a few seconds at most, and end."""
+    try:
+        alerts.tell_last("stalled", problem)
+    finally:
+        bite(problem)
 
 
 @asynccontextmanager
@@ -162,7 +179,7 @@ async def _validate(
         recent = Recent(burn=settings.weights.burn)
         journal = stack.enter_context(
             Journal(
-                folder / "journal.jsonl",
+                folder / JOURNAL,
                 code=code_of(subnet),
                 most_bytes=table.journal_mib * MIB,
                 clock=clock,
@@ -170,12 +187,18 @@ async def _validate(
             )
         )
         recover(journal, ledger, clock=clock)
+        tls_secret = secret_of(table, folder)
         if table.explain_port is not None:
+            where = (table.explain_host, table.explain_port)
             await stack.enter_async_context(
-                explaining(keypair, recent, journal.path, table.explain_host, table.explain_port)
+                explaining(keypair, recent, journal.path, *where, secret=tls_secret)
             )
         secret = open_secret(folder / "secret", table.seed, run=ledger.run)
         chain = await stack.enter_async_context(Chain.connect(settings.network.endpoint))
+        if table.explain_address is not None and tls_secret is not None:
+            await stack.enter_async_context(
+                publishing(chain, keypair, netuid, table.explain_address, tls_secret)
+            )
         limits = Limits(sockets=table.in_flight)
         dendrite = await stack.enter_async_context(
             Dendrite(keypair, allow_private=settings.network.local, limits=limits)

@@ -8,7 +8,7 @@ watchdog and the pages. It decides nothing about scores.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,18 @@ from chain.client.metagraph import Metagraph, Neuron
 from chain.client.subnet import Hyperparameters, Schedule
 from chain.errors import ChainRefused
 from validators.alerts import Alerts
-from validators.commits import Ending, Settled
+from validators.commits import Settled
 from validators.landing import Gate, Landing
-from validators.proof import Cause, Difference, Standing, explain, standing
+from validators.proof import (
+    MOVED_MOST,
+    U16_MAX,
+    Cause,
+    Difference,
+    Standing,
+    explain,
+    has_landed,
+    standing,
+)
 from validators.watchdog import Watchdog
 from validators.weights import Code, WeightsReport
 
@@ -67,6 +76,10 @@ class Watch:
     """Lines that each sink was too slow for."""
     epoch: int | None = None
     standing: Standing | None = None
+    held: dict[int, tuple[int, Mapping[int, int]]] = field(default_factory=dict)
+    """By mechanism: in which block a row of this run was last seen to hold, and that row."""
+    _failed_round: int | None = None
+    """The newest round of which a committed row did not come to hold."""
     _limit_s: float | None = None
 
     async def look(
@@ -114,61 +127,80 @@ class Watch:
         self, chain: Chain, metagraph: Metagraph, schedule: Schedule, me: Neuron, note: Note
     ) -> None:
         """How the last epoch took this validator's row: a line in the journal, and alerts."""
-        netuid, block = metagraph.netuid, metagraph.block
         try:
-            trusts = await chain.query("SubtensorModule", "ValidatorTrust", netuid, block=block)
-            row = await chain.weights(netuid, me.uid, block)
+            then, row, trusts, others = await _as_it_was(chain, metagraph, schedule, me)
             free = await chain.balance(me.hotkey)
+            cold = await chain.balance(me.coldkey)
+            differences = await self._compare(chain, metagraph, me)
         except ChainRefused as error:
             log.warning("how the weights stand cannot be read: %s", error)
             return
         trust = int(trusts[me.uid]) if trusts and me.uid < len(trusts) else 0
-        now = standing(metagraph, row, trust, own=me.uid, epoch=schedule.epochs)
-        differences = self._compare(row, metagraph, me)
+        now = standing(then, row, trust, own=me.uid, epoch=schedule.epochs, others=others)
         before, self.standing = self.standing, now
         note(
             {
                 "kind": "standing",
-                "netuid": netuid,
+                "netuid": metagraph.netuid,
                 "validator": me.hotkey,
                 **now.line(),
                 "balance_rao": int(free),
+                "coldkey_rao": int(cold),
+                "registered_at": me.registered_at,
                 "landed_epoch": self.landing.epoch,
                 "missed": self.landing.missed(schedule.epochs),
-                "differences": [difference.line() for difference in differences],
+                "differences": [
+                    {"mechanism": number, **item.line()}
+                    for number, items in differences.items()
+                    for item in items
+                ],
             }
         )
-        if any(item.cause is Cause.SUPERSEDED for item in differences):
-            text = "the chain holds another row than was set: does a second validator use this key?"
-            self.alerts.tell("row_superseded", text)
-            self.landing.row = {}
+        for number, items in differences.items():
+            if any(item.cause is Cause.SUPERSEDED for item in items):
+                text = "another row than was set: does a second validator use this key?"
+                self.alerts.tell("row_superseded", f"the chain holds{_of(number)} {text}")
+                del self.held[number]
         if before is not None and before.vtrust - now.vtrust > VTRUST_FALL:
-            seats = ", ".join(f"uid {uid} (+{share:.3f})" for uid, _, share in now.above)
+            seats = ", ".join(
+                f"uid {uid} (+{share:.3f})" for uid, _, share in now.above[:MOVED_MOST]
+            )
             self.alerts.tell(
                 "vtrust_fell",
                 f"validator trust fell from {before.vtrust:.3f} to {now.vtrust:.3f}; "
                 f"above the consensus: {seats or 'nobody'}",
             )
 
-    def _compare(
-        self, row: Mapping[int, int], metagraph: Metagraph, me: Neuron
-    ) -> tuple[Difference, ...]:
-        """The row that landed beside the one there now."""
-        if not self.landing.row or self.landing.block is None:
-            return ()
-        since = self.landing.block
-        moved = {n.uid for n in metagraph.neurons if n.registered_at > since}
-        later = me.last_update > since
-        meant = {uid: float(value) for uid, value in self.landing.row.items()}
-        return explain(meant, row, moved=moved, superseded=later)
+    async def _compare(
+        self, chain: Chain, metagraph: Metagraph, me: Neuron
+    ) -> dict[int, tuple[Difference, ...]]:
+        """By mechanism, the row that was seen to hold beside the one there now."""
+        found = {}
+        for number, (since, row) in self.held.items():
+            where = {"block": metagraph.block, "mechanism": number}
+            found[number] = explain(
+                {uid: float(value) for uid, value in row.items()},
+                await chain.weights(metagraph.netuid, me.uid, **where),
+                moved={n.uid for n in metagraph.neurons if n.registered_at > since},
+                superseded=await chain.last_update(metagraph.netuid, me.uid, **where) > since,
+            )
+        return found
 
-    def settled(self, settled: Settled, epoch: int) -> None:
-        """What became of a commit."""
-        if settled.ending is Ending.REVEALED:
-            self._landed(epoch, settled.block, settled.found)
+    def settled(self, settled: Settled, epoch: int, *, last: bool = True) -> None:
+        """What became of a commit; `last` if no other of its round is still open.
+
+        The weights of a round hold when those of all its mechanisms do.
+        """
+        commit = settled.commit
+        if settled.landed:
+            self.held[commit.mechanism] = (settled.block, settled.found)
+            if last and self._failed_round != commit.round:
+                self._landed(epoch, settled.block)
             return
-        problem = f"the commit of round {settled.commit.round} ended {settled.ending.value}"
-        self.landing.problem = f"{problem}: {settled.commit.problem or 'see the log'}"
+        self._failed_round = commit.round
+        problem = f"the commit{_of(commit.mechanism)} of round {commit.round} ended"
+        problem = f"{problem} {settled.ending.value}"
+        self.landing.problem = f"{problem}: {commit.problem or 'see the log'}"
         self.alerts.tell(f"commit_{settled.ending.value}", problem)
 
     def set_weights(self, report: WeightsReport, epoch: int) -> None:
@@ -185,17 +217,25 @@ class Watch:
             if other.code is Code.REFUSED:
                 self.landing.problem = f"mechanism {number}: {other.problem}"
                 self.alerts.tell("weights_refused", self.landing.problem)
+            elif other.read_back is False and not has_landed(other.differences):
+                self._differs(other, number)
         if report.problem is not None and report.code is not Code.LATER:
             self.landing.problem = report.problem
+        for number, shown in ({0: report} | dict(report.others)).items():
+            if shown.read_back is not None and has_landed(shown.differences):
+                self.held[number] = (shown.block or 0, shown.found or {})
         if report.landed and report.block is not None:
-            self._landed(epoch, report.block, report.found or {})
-        elif report.read_back is False:
-            causes = sorted({item.cause.value for item in report.differences})
-            self.landing.problem = f"the chain holds another row: {', '.join(causes)}"
-            self.alerts.tell("row_differs", self.landing.problem)
+            self._landed(epoch, report.block)
+        elif report.read_back is False and not has_landed(report.differences):
+            self._differs(report, 0)
 
-    def _landed(self, epoch: int, block: int, row: Mapping[int, int]) -> None:
-        self.landing.landed(epoch, block, self.clock(), row)
+    def _differs(self, report: WeightsReport, mechanism: int) -> None:
+        causes = sorted({item.cause.value for item in report.differences})
+        self.landing.problem = f"the chain holds{_of(mechanism)} another row: {', '.join(causes)}"
+        self.alerts.tell("row_differs", self.landing.problem)
+
+    def _landed(self, epoch: int, block: int) -> None:
+        self.landing.landed(epoch, block, self.clock())
 
     def round_over(self, asked: int, answered: int) -> None:
         """A round was judged and written down."""
@@ -207,3 +247,43 @@ class Watch:
     def _beat(self) -> None:
         if self.watchdog is not None and self._limit_s is not None:
             self.watchdog.beat(self._limit_s)
+
+
+async def _as_it_was(
+    chain: Chain, metagraph: Metagraph, schedule: Schedule, me: Neuron
+) -> tuple[Metagraph, dict[int, int], Sequence[int], list[tuple[float, dict[int, int]]]]:
+    """What the last epoch saw: seats, this validator's row, trusts, and the other mechanisms' rows.
+
+    Read as of that epoch's own block, since a row may have changed or been revealed since. A node
+    that has thrown that block away tells of now.
+    """
+    netuid, block = metagraph.netuid, schedule.last_block
+    try:
+        then = await chain.metagraph(netuid, block)
+    except ChainRefused:
+        then, block = metagraph, metagraph.block
+    if (seat := then.find(me.hotkey)) is None or seat.uid != me.uid:
+        then, block = metagraph, metagraph.block  # it has no part in that epoch
+    trusts = await chain.query("SubtensorModule", "ValidatorTrust", netuid, block=block)
+    row = await chain.weights(netuid, me.uid, block)
+    return then, row, trusts or (), await _other_rows(chain, netuid, me.uid, block)
+
+
+async def _other_rows(
+    chain: Chain, netuid: int, uid: int, block: int
+) -> list[tuple[float, dict[int, int]]]:
+    """What each mechanism but the first pays of the whole, and the row of `uid` in it."""
+    count = await chain.query("SubtensorModule", "MechanismCountCurrent", netuid, block=block)
+    if int(count or 1) == 1:
+        return []
+    split = await chain.query("SubtensorModule", "MechanismEmissionSplit", netuid, block=block)
+    parts = [int(part) / U16_MAX for part in split] if split else [1 / count] * count
+    return [
+        (part, await chain.weights(netuid, uid, block, mechanism=number))
+        for number, part in enumerate(parts)
+        if number
+    ]
+
+
+def _of(mechanism: int) -> str:
+    return f" for mechanism {mechanism}" if mechanism else ""

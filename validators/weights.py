@@ -18,19 +18,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from chain.client.calls import U16_MAX, quantize
-from chain.client.chain import Chain, Signer
+from chain.client.chain import SIGN_ANEW, Chain, Signer
 from chain.client.commits import SALT_WORDS
 from chain.client.metagraph import Metagraph, Neuron
 from chain.client.subnet import Schedule
 from chain.errors import ChainRefused
 from validators.commits import Commits, Pending
-from validators.proof import Cause, Difference, explain
+from validators.proof import Difference, explain, has_landed
 
 log = logging.getLogger(__name__)
-
-
-NOT_LANDED = (Cause.SUPERSEDED, Cause.UNEXPLAINED)
-"""Causes of a difference with which the row that was meant is not there."""
 
 
 class Code(enum.StrEnum):
@@ -48,6 +44,10 @@ class Code(enum.StrEnum):
     """What the subnet's definition made of the scores are no weights."""
     WINDOW = "window_taken"
     """Another instance with the same lease has set this epoch's."""
+
+
+class Overtaken(Exception):
+    """The chain has taken another extrinsic with the number of this one, which has no effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,10 @@ class WeightsReport:
     def landed(self) -> bool:
         """Whether the chain holds the rows, but for what the chain's own rules make of them.
 
-        What is hidden for now says nothing; of the first mechanism's row `commits` sees the end.
+        What is hidden for now has not landed: `commits` sees the end of it.
         """
-        mine = self.read_back is not None and all(
-            item.cause not in NOT_LANDED for item in self.differences
-        )
-        shown = (other for other in self.others.values() if other.reveal_round is None)
-        return mine and all(other.landed for other in shown)
+        mine = self.read_back is not None and has_landed(self.differences)
+        return mine and all(other.landed for other in self.others.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +122,13 @@ async def set_weights(
     version_key: int,
     hiding: Hiding | None = None,
     mechanism: int = 0,
+    nonce: int | None = None,
 ) -> WeightsReport:
     """Set the weights of `uid` and read them back, or commit to them where they are to be hidden.
 
     Raises ChainAway; a refusal is in the report. `owner` is the seat of the subnet's owner, if it
-    has one: it takes what nobody has earned.
+    has one: it takes what nobody has earned. With `nonce` the row is sent with that number only;
+    raises Overtaken where the chain has taken another extrinsic with it.
     """
     burned = not any(weights.values())
     if burned:
@@ -146,11 +145,15 @@ async def set_weights(
         if hiding is None:
             own = None if uid == owner else uid
             report = await _set_plainly(
-                chain, hotkey, netuid, uid, weights, version_key, own, mechanism
+                chain, hotkey, netuid, uid, weights, version_key, own, mechanism, nonce
             )
         else:
-            report = await _commit(chain, hotkey, netuid, weights, version_key, hiding)
+            report = await _commit(
+                chain, hotkey, netuid, weights, version_key, hiding, mechanism, nonce
+            )
     except ChainRefused as error:
+        if nonce is not None and error.name in SIGN_ANEW:
+            raise Overtaken(str(error)) from error
         log.warning("the chain refused the weights: %s", error)
         return WeightsReport(problem=f"refused: {error}", code=Code.REFUSED)
     return dataclasses.replace(report, burned=burned)
@@ -165,9 +168,10 @@ async def _set_plainly(
     version_key: int,
     own: int | None,
     mechanism: int,
+    nonce: int | None,
 ) -> WeightsReport:
     receipt = await chain.set_weights(
-        hotkey, netuid, weights, version=version_key, mechanism=mechanism
+        hotkey, netuid, weights, version=version_key, mechanism=mechanism, nonce=nonce
     )
     if receipt.reveal_round is not None:  # the owner has switched to commit-reveal just now
         return WeightsReport(
@@ -217,6 +221,8 @@ async def _commit(
     weights: Mapping[int, float],
     version_key: int,
     hiding: Hiding,
+    mechanism: int,
+    nonce: int | None,
 ) -> WeightsReport:
     row = quantize(weights)
     seats = {neuron.uid: neuron.hotkey for neuron in hiding.metagraph.neurons}
@@ -230,14 +236,18 @@ async def _commit(
         version=version_key,
         sent=hiding.metagraph.block,
         seats={uid: seats[uid] for uid in row if uid in seats},
+        mechanism=mechanism,
     )
     hiding.commits.put(pending)
     try:
         commit = pending.salted
         if commit is not None:
-            block, reveal_round = (await chain.commit_weights(hotkey, commit)).block, None
+            block = (await chain.commit_weights(hotkey, commit, nonce=nonce)).block
+            reveal_round = None
         else:
-            receipt = await chain.set_weights(hotkey, netuid, weights, version=version_key)
+            receipt = await chain.set_weights(
+                hotkey, netuid, weights, version=version_key, mechanism=mechanism, nonce=nonce
+            )
             block, reveal_round = receipt.block, receipt.reveal_round
     except ChainRefused:
         hiding.commits.drop(pending)
@@ -245,7 +255,8 @@ async def _commit(
     pending = dataclasses.replace(pending, block=block, reveal_round=reveal_round)
     hiding.commits.put(pending)
     log.info(
-        "weights committed in block %d; %s",
+        "weights%s committed in block %d; %s",
+        f" of mechanism {mechanism}" if mechanism else "",
         block,
         "to be revealed after the next epoch"
         if reveal_round is None
@@ -255,34 +266,49 @@ async def _commit(
 
 
 async def find_row(
-    chain: Chain, metagraph: Metagraph, me: Neuron, weights: Mapping[int, float]
+    chain: Chain,
+    metagraph: Metagraph,
+    me: Neuron,
+    weights: Mapping[int, float],
+    *,
+    block: int,
+    mechanism: int = 0,
 ) -> WeightsReport | None:
     """What a plain row that seemed to fail came to, if the chain holds it after all.
 
-    Without this look it would count as never set, once the rate limit refuses a second one.
+    `block` is that of the last row the chain has taken. Without this look it would count as never
+    set, once the rate limit refuses a second one.
     """
     owner = metagraph.owner_uid
     burned = not any(weights.values())
     if burned and owner is None:
         return None
     meant = {owner: 1.0} if burned and owner is not None else weights
-    found = await chain.weights(metagraph.netuid, me.uid, metagraph.block)
+    found = await chain.weights(metagraph.netuid, me.uid, metagraph.block, mechanism=mechanism)
     if {uid: value for uid, value in found.items() if value} != quantize(meant):
         return None
-    return WeightsReport(True, True, me.last_update, quantize(meant), found, burned=burned)
+    return WeightsReport(True, True, block, quantize(meant), found, burned=burned)
 
 
-async def find_landed(chain: Chain, hotkey: Signer, hiding: Hiding) -> WeightsReport | None:
+async def find_landed(
+    chain: Chain, hotkey: Signer, hiding: Hiding, *, mechanism: int = 0
+) -> WeightsReport | None:
     """What an attempt of this round came to that seemed to fail, and did land after all.
 
     Without this look a second commit would follow, and wait for the rate limit first.
     """
-    unsure = [c for c in hiding.commits.pending if c.round == hiding.round and c.block is None]
-    if not unsure:
+    mine = [
+        commit
+        for commit in hiding.commits.pending
+        if (commit.round, commit.mechanism) == (hiding.round, mechanism)
+    ]
+    if not mine:
         return None
     metagraph = hiding.metagraph
-    waiting = await chain.waiting_commits(metagraph.netuid, hotkey.ss58_address)
-    for pending in unsure:
+    waiting = await chain.waiting_commits(
+        metagraph.netuid, hotkey.ss58_address, mechanism=mechanism
+    )
+    for pending in mine:
         held = pending.find(waiting)
         if held is not None:
             hiding.commits.put(pending := pending.held_as(held))

@@ -7,18 +7,14 @@ from pathlib import Path
 import pytest
 from bittensor_core import Keypair
 
-from chain.client import Chain
-from chain.client.calls import Call, admin, batch, transfer
+from chain.client.calls import admin
 from chain.client.commits import SaltedCommit
-from chain.devnet import Devnet
-from chain.types import RAO_PER_TAO, Rao
 from subnet.cli.demo.copier import PATIENCE_BLOCKS, Copier, mean_row
-from subnet.config import ValidatorSettings, load
+from tests.neurons.ground import ALICE, alices_subnet, settings_of
 from validators import journal
 from validators.commits import Commits
 from validators.journal import Journal
 
-ALICE = Keypair.create_from_uri("//Alice")
 JUDGE, COPIER = (Keypair.create_from_uri(f"//Alice//{name}") for name in ("judge", "copier"))
 TEMPO = 60
 
@@ -41,28 +37,15 @@ async def test_what_copying_earns_is_a_matter_of_delay(
     delay: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dividends per stake beside the honest: with plain weights the same, hidden ones cost."""
-    monkeypatch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(tmp_path / "runtime"))
-    monkeypatch.setenv("BTCLI_TOKEN_SYMBOLS_CACHE", str(tmp_path / "symbols.json"))
-    monkeypatch.setattr("chain.devnet.node.FINALITY_LAG_S", 0.02)  # each call waits for it
     judges = [Keypair.create_from_uri(f"//Alice//{n}") for n in (1, 2)]
     miners = [Keypair.create_from_uri(f"//Alice//{n}") for n in (4, 5, 6, 7)]
-    async with Devnet("minimal") as node, Chain.connect(node.url) as chain:
-        netuid = await chain.register_network(ALICE, Keypair.create_from_uri("//own").ss58_address)
-        await chain.start_call(ALICE, netuid)
-        validators = [*judges, COPIER]
-        for call in (
-            batch([transfer(key.ss58_address, RAO_PER_TAO) for key in validators]),
-            admin("sudo_set_subnet_emission_enabled", netuid=netuid, enabled=True),
-            admin("sudo_set_max_allowed_validators", netuid=netuid, max_allowed_validators=4),
-            admin("sudo_set_tempo", netuid=netuid, tempo=TEMPO),
-        ):
-            await chain.submit(call, ALICE)
-        for key in (*validators, *miners):
-            await chain.register(ALICE, netuid, key.ss58_address)
-        for key, tao in zip(validators, (300, 500, 1000), strict=True):
-            stake = Rao(tao * RAO_PER_TAO)
-            await chain.add_stake(ALICE, key.ss58_address, netuid, stake, tolerance=None)
-
+    validators = list(zip([*judges, COPIER], (300, 500, 1000), strict=True))
+    async with alices_subnet(
+        tmp_path, monkeypatch, stakes=validators, miners=miners, hidden=False,
+        tempo=TEMPO, max_allowed_validators=4,
+    ) as (node, chain, netuid):  # fmt: skip
+        emission = admin("sudo_set_subnet_emission_enabled", netuid=netuid, enabled=True)
+        await chain.submit(emission, ALICE)
         ratios = []
         for epoch in range(-1, len(ROWS)):  # the first one gives permits
             if epoch >= 0:
@@ -91,23 +74,9 @@ async def test_what_copying_earns_is_a_matter_of_delay(
 async def test_it_reads_commits_and_reveals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(tmp_path / "runtime"))
-    monkeypatch.setenv("BTCLI_TOKEN_SYMBOLS_CACHE", str(tmp_path / "symbols.json"))
-    monkeypatch.setattr("chain.devnet.node.FINALITY_LAG_S", 0.02)  # each call waits for it
-    async with Devnet("minimal") as node, Chain.connect(node.url) as chain:
-        netuid = await chain.register_network(ALICE, Keypair.create_from_uri("//own").ss58_address)
-        await chain.start_call(ALICE, netuid)
-        on = {"netuid": netuid, "enabled": True}
-        for call in (
-            Call("AdminUtils", "sudo_set_commit_reveal_weights_enabled", on),
-            batch([transfer(key.ss58_address, RAO_PER_TAO) for key in (JUDGE, COPIER)]),
-            admin("sudo_set_tempo", netuid=netuid, tempo=TEMPO),
-        ):
-            await chain.submit(call, ALICE)
-        for key in (JUDGE, COPIER):
-            address = key.ss58_address
-            await chain.register(ALICE, netuid, address)
-            await chain.add_stake(ALICE, address, netuid, Rao(9 * RAO_PER_TAO), tolerance=None)
+    async with alices_subnet(
+        tmp_path, monkeypatch, stakes=[(JUDGE, 9), (COPIER, 9)], miners=[], hidden=True, tempo=TEMPO
+    ) as (node, chain, netuid):
 
         async def reach(offset: int) -> None:
             """Let the next epoch run, and `offset` blocks more."""
@@ -116,8 +85,7 @@ async def test_it_reads_commits_and_reveals(
             await node.mine(schedule.next_block + offset - node.head.number)
 
         await reach(0)
-        flags = {"network": {"netuid": netuid, "chain": node.url}}
-        settings = load(ValidatorSettings, environment={}, flags=flags)
+        settings = settings_of(netuid, network={"chain": node.url})
         path = tmp_path / "journal.jsonl"
         with Journal(path) as book:
             commits = Commits(tmp_path / "commits.json")

@@ -44,6 +44,7 @@ def write(path: Path, number: int, weights: WeightsReport) -> None:
                 validator="v",
                 moment=moment,
                 turn=Turn("00", ()),
+                path="/ask",
                 judged=[judged("a", 0.9, None), judged("b", 0.0, Failure.TIMEOUT)],
                 weights=weights,
                 most_bytes=10**6,

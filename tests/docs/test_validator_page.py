@@ -7,11 +7,12 @@ from pathlib import Path
 
 from subnet.cli import exits
 from subnet.config import ValidatorTable
+from validators.alerts import CLOSE_S, LAST_S, RETRY_S
 from validators.alerts import QUEUE as ALERTS
-from validators.alerts import RETRY_S
 from validators.lease import GRACE_BLOCKS
 from validators.proof import Cause
 from validators.sinks import QUEUE, WRITE_S
+from validators.watchdog import FUSE_S
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "validator.md").read_text()
@@ -59,7 +60,7 @@ def test_the_reasons_and_alerts_are_those_there_are() -> None:
     assert told == set(re.findall(r'^ +f?"([^"]+)":', ready, re.M))
     alerts = PAGE.split("\n## Alerts\n")[1].split("\n## ")[0]
     kinds = set(re.findall("`([a-z_]+)`", alerts.split("Kinds:")[1].split(", and")[0]))
-    made = re.findall(r'alerts\.tell\(\s*"(\w+)"', source("watch") + source("validator"))
+    made = re.findall(r'alerts\.tell(?:_last)?\(\s*"(\w+)"', source("watch") + source("validator"))
     assert kinds == set(made)
 
 
@@ -67,4 +68,6 @@ def test_the_figures_are_those_of_the_code() -> None:
     assert f"waits {GRACE_BLOCKS} blocks" in WORDS
     assert f"a queue of {QUEUE} lines" in WORDS and f"takes {WRITE_S:.0f} s for a line" in WORDS
     assert "after {:.0f}, {:.0f} and {:.0f} s".format(*RETRY_S) in WORDS
+    assert f"posted at once, for {CLOSE_S:.0f} s" in WORDS and f"for {LAST_S:.0f} s." in WORDS
+    assert f"outside Python {FUSE_S:.0f} s later" in WORDS
     assert ALERTS == 16 and "Sixteen wait at most" in WORDS

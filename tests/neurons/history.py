@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from chain.client.metagraph import Metagraph
 from chain.client.subnet import Schedule
 from subnet.definition import Judgement, Subnet
 from subnet.protocol import Answer, Challenge, Failure, Reply, Task, Timing
+from subnet.wire.codec import encode
 from validators.journal import Journal
 from validators.judge import judge
 from validators.moment import Moment
@@ -62,6 +63,7 @@ class History:
     validator: str = "5Validator"
     miners: Sequence[str] = MINERS
     burn: float = 0.0
+    subnet: Subnet[Any, Any] = field(default_factory=Doubling)
 
     @property
     def path(self) -> Path:
@@ -69,9 +71,9 @@ class History:
 
     async def write(self, rounds: int, *, first: int = 1, leaves: bool = True) -> None:
         """`rounds` rounds, one an epoch; with `leaves` their questions are published."""
-        subnet = Doubling()
-        vault = Vault(
-            subnet, seed=b"history" + bytes([first]), asked=lambda known: False, path=None
+        subnet = self.subnet
+        vault: Vault[Any, Any] = Vault(
+            subnet, seed=b"history%d" % first, asked=lambda known: False, path=None
         )
         with Journal(self.path, code=code_of(subnet)) as journal:
             for number in range(first, first + rounds):
@@ -97,6 +99,7 @@ class History:
                         True,
                     ),
                     turn=turn,
+                    path=subnet.path,
                     judged=judged,
                     weights=WeightsReport(set=True, read_back=True, block=7, meant={0: 65535}),
                     most_bytes=10**6,
@@ -105,7 +108,7 @@ class History:
                 journal.append(line)
                 if leaves:
                     (done,) = vault.finished(number + 1)
-                    told = published(done, netuid=1, validator=self.validator)
+                    told = published(done, (), netuid=1, validator=self.validator)
                     journal.append({**told, "time": (number + 1) * DAY})
                     vault.drop(done)
 
@@ -113,16 +116,16 @@ class History:
         return {reply["hotkey"]: reply["score"] for reply in replies}
 
     def _reply(self, task: Task[Double], uid: int, hotkey: str) -> Reply[Doubled]:
-        number = 2 * task.challenge.number + (uid == 1)
+        answer = Doubled(number=2 * task.challenge.number + (uid == 1))
         silent = uid == 2
         return Reply(
             uid,
             hotkey,
-            None if silent else Doubled(number=number),
+            None if silent else answer,
             Failure.TIMEOUT if silent else None,
             "no whole answer in 60 s" if silent else "",
             None if silent else 200,
             not silent,
             Timing(0.001, None if silent else 0.1, 60.0 if silent else 0.2 + uid),
-            body=b"{}",
+            body=b"" if silent else encode(answer),
         )

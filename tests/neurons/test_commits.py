@@ -6,37 +6,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from bittensor_core import Keypair
 
 from chain.client import Chain
-from chain.client.calls import Call, admin, batch, transfer
+from chain.client.calls import Call, admin
 from chain.devnet import Devnet
 from chain.devnet.engine import RevealWeights
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.records import StorageIndex
-from chain.types import RAO_PER_TAO, AccountId, NetUid, Rao
+from chain.types import AccountId, NetUid
 from subnet.config import ValidatorSettings, load
-from subnet.definition import MinerOptions, Subnet
 from subnet.errors import StateError
-from subnet.protocol import Answer, Challenge, Reply, Task
+from tests.neurons.ground import ALICE, alices_subnet, open_bench, settings_of, to_next_epoch
+from tests.neurons.unanswered import Unanswered
 from validators import journal, loop, rows
-from validators.bench import Bench as WholeBench
 from validators.commits import Commits, Ending, Pending, Settled, settle
-from validators.journal import Journal
-from validators.ledger import Ledger
 from validators.moment import Moment
-from validators.prompts.vault import Vault
-from validators.sinks import Sinks
 from validators.weights import Hiding, WeightsReport, find_landed, set_weights
 
 TEMPO = 20
-ALICE = Keypair.create_from_uri("//Alice")
 HOTKEY = Keypair.create_from_uri("//Alice//validator")
 MINER = Keypair.create_from_uri("//Alice//miner")
 
@@ -72,9 +65,7 @@ class Bench:
         )  # fmt: skip
 
     async def next_epoch(self) -> None:
-        schedule = await self.chain.schedule(self.netuid)
-        assert schedule.next_block is not None
-        await self.node.mine(schedule.next_block - self.node.head.number)
+        await to_next_epoch(self.node, self.chain, self.netuid)
 
     async def settle(self) -> list[Settled]:
         metagraph = await self.chain.metagraph(self.netuid)
@@ -100,23 +91,9 @@ class Bench:
 
 @pytest.fixture
 async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(tmp_path / "runtime"))
-    monkeypatch.setenv("BTCLI_TOKEN_SYMBOLS_CACHE", str(tmp_path / "symbols.json"))
-    monkeypatch.setattr("chain.devnet.node.FINALITY_LAG_S", 0.02)  # each call waits for it
-    async with Devnet("minimal") as node, Chain.connect(node.url) as chain:
-        netuid = await chain.register_network(ALICE, Keypair.create_from_uri("//own").ss58_address)
-        await chain.start_call(ALICE, netuid)
-        on = {"netuid": netuid, "enabled": True}
-        for call in (
-            Call("AdminUtils", "sudo_set_commit_reveal_weights_enabled", on),
-            batch([transfer(HOTKEY.ss58_address, RAO_PER_TAO)]),
-            admin("sudo_set_tempo", netuid=netuid, tempo=TEMPO),
-        ):
-            await chain.submit(call, ALICE)
-        for key in (HOTKEY, MINER):
-            await chain.register(ALICE, netuid, key.ss58_address)
-        stake = Rao(100 * RAO_PER_TAO)
-        await chain.add_stake(ALICE, HOTKEY.ss58_address, netuid, stake, tolerance=None)
+    async with alices_subnet(
+        tmp_path, monkeypatch, stakes=[(HOTKEY, 100)], miners=[MINER], hidden=True, tempo=TEMPO
+    ) as (node, chain, netuid):
         bench = Bench(node, chain, netuid, tmp_path / "state" / "commits.json")
         await bench.next_epoch()
         yield bench
@@ -304,44 +281,12 @@ async def test_the_chain_takes_weights_from_a_seat_that_is_sold(bench: Bench) ->
     assert (settled.ending, settled.moved) == (Ending.REVEALED, (2,))
 
 
-class Payer(Subnet[Challenge, Answer]):
-    """Asks nothing; pays what it is told."""
-
-    challenge, answer = Challenge, Answer
-
-    def tasks(self, seed: bytes) -> Iterator[Task[Challenge]]:
-        return iter(())
-
-    async def score(self, task: Task[Challenge], reply: Reply[Answer]) -> float:
-        return 1.0
-
-    def miner(self, options: MinerOptions) -> AbstractAsyncContextManager[Any]:
-        return nullcontext()
-
-
 async def test_a_round_commits_and_the_next_one_reveals_first(bench: Bench, tmp_path: Path) -> None:
-    flags: dict[str, dict[str, object]] = {
-        "network": {"netuid": bench.netuid, "chain": bench.node.url},
-        "weights": {"burn": 0.5},
-    }
-    with (
-        Ledger(tmp_path / "ledger.sqlite", half_life_rounds=8, clock=lambda: 0.0) as ledger,
-        Journal(tmp_path / "journal.jsonl") as book,
-    ):
-        whole = WholeBench(
-            settings=load(ValidatorSettings, environment={}, flags=flags),
-            keypair=HOTKEY,
-            chain=bench.chain,
-            dendrite=cast("Any", None),  # nobody is asked
-            subnet=Payer(),
-            vault=Vault(Payer(), seed=b"s", asked=ledger.was_asked),
-            ledger=ledger,
-            commits=bench.commits,
-            journal=book,
-            sinks=Sinks(),
-            seed=b"s",
-            clock=lambda: 7.0,
-        )
+    settings = settings_of(bench.netuid, network={"chain": bench.node.url}, weights={"burn": 0.5})
+    with open_bench(
+        tmp_path, settings, HOTKEY, bench.chain, Unanswered(),
+        commits=bench.commits, clock=lambda: 7.0,
+    ) as whole:  # fmt: skip
 
         async def view() -> tuple[Any, Any]:
             metagraph = await bench.chain.metagraph(bench.netuid)
@@ -353,10 +298,10 @@ async def test_a_round_commits_and_the_next_one_reveals_first(bench: Bench, tmp_
         assert (report.meant, report.burned) == ({0: 65535, 2: 65535}, False)
         assert report.commit is not None
         await loop.reveal(whole, *await view())
-        assert list(journal.read(book.path)) == []
+        assert list(journal.read(whole.journal.path)) == []
         await bench.next_epoch()
         await loop.reveal(whole, *await view())
-        (line,) = journal.read(book.path)
+        (line,) = journal.read(whole.journal.path)
     assert (line["kind"], line["ending"], line["run"], line["time"]) == (
         "reveal", "revealed", 1, 7.0,
     )  # fmt: skip
@@ -408,8 +353,8 @@ def test_the_file_of_commits(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
     commits.drop(sealed)
     assert Commits(path).pending == ()
-    path.write_text('{"schema": 2, "commits": []}')
-    with pytest.raises(StateError, match="schema 2"):
+    path.write_text('{"schema": 3, "commits": []}')
+    with pytest.raises(StateError, match="schema 3"):
         Commits(path)
     path.write_text("{")
     with pytest.raises(StateError, match="not a file of commits"):

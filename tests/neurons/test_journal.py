@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -144,6 +145,26 @@ def test_parts_are_closed_by_size_and_packed_beside(path: Path) -> None:
     with Journal(path, part_bytes=1000) as journal:  # and goes on with the same part
         journal.append({"round": 40})
     assert rounds(path) == list(range(41))
+
+
+def test_all_of_it_is_its_owners_until_the_owner_says_otherwise(path: Path) -> None:
+    """A hidden row could be copied by whoever reads it before it is revealed."""
+
+    def modes() -> set[int]:
+        return {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+
+    before = os.umask(0)
+    try:
+        with Journal(path, part_bytes=200) as book:
+            for number in range(4):
+                book.append({"kind": "round", "round": number, "text": "x" * 150})
+            until_packed(path)
+            assert modes() == {0o600}
+            path.chmod(0o640)
+            book.append({"kind": "round", "round": 5, "text": "x" * 150})
+            assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    finally:
+        os.umask(before)
 
 
 def test_a_line_larger_than_a_part_has_one_of_its_own(path: Path) -> None:

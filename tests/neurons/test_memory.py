@@ -17,7 +17,7 @@ from subnet.errors import InvalidSetting
 from subnet.protocol import Target
 from tests.neurons.test_ledger import add, open_ledger
 from validators.ledger import KEEP_ROUNDS, Ledger, Outcome
-from validators.memory import Standings, reach, stand, stand_by_turns
+from validators.memory import Standings, by_turns, look_back, reach, stand, together
 
 TRIAL = Trial(false_ban=1e-6, invalid=20.0, unknown=0.0, sentence=8)
 FORGED = (Statement("form", Seeing.INVALID, "another form"),)
@@ -48,7 +48,8 @@ async def test_a_ban_is_written_down_once_and_found_again_if_it_was_not(ledger: 
     memory = Memory(mean=Window(8), trial=TRIAL)
     arguments = (ledger, memory, NOBODY, targets("abd"))
     for _ in range(2):
-        found = await stand_by_turns(*arguments, now=2, coldkey_seats=None, moved={"a": "z"})
+        each = {h: s async for h, s in by_turns(look_back(ledger, memory, targets("abd"), 2))}
+        found = together(each, NOBODY, coldkey_seats=None, moved={"a": "z"})
         assert found == stand(*arguments, now=2, coldkey_seats=None, moved={"a": "z"})
         assert found.scores == {"a": 0.5, "b": 0.0, "d": 0.0}
         assert ledger.bans("b") == (Ban(1, 9, 20.0),)

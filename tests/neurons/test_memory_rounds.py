@@ -13,20 +13,14 @@ from chain.client.calls import Call
 from scoring.evidence import Trial
 from scoring.policies import Memory, Ramp, Window
 from scoring.verify.statement import Outcome, Statement
-from subnet.config import ValidatorSettings, load
 from subnet.definition import Judgement
 from subnet.protocol import Reply, Task
 from subnet.wire.dendrite import Dendrite
+from tests.neurons.ground import open_bench, settings_of
 from tests.neurons.parrot import Parrot, Said, Say
 from tests.neurons.test_neuron_processes import World, founded, player, set_tempo, world
 from validators import journal
-from validators.bench import Bench
-from validators.commits import Commits
-from validators.journal import Journal
-from validators.ledger import Ledger
 from validators.loop import next_moment, run_round
-from validators.prompts.vault import Vault
-from validators.sinks import Sinks
 
 __all__ = ["world"]  # the fixture
 
@@ -64,41 +58,19 @@ async def test_policies_decide_what_a_validator_pays(
     # Of equals the first by name is paid.
     paid, folded = sorted([first, second])
     subnet = Strict(third)
-    settings = load(
-        ValidatorSettings,
-        environment={},
-        flags={"network": {"netuid": 1}, "weights": {"coldkey_seats": 1}},
-    )
     async with founded(world, one, twin, cheat, validator) as (chain, netuid):
-        settings = settings.model_copy(
-            update={"network": settings.network.model_copy(update={"netuid": netuid})}
-        )
+        settings = settings_of(netuid, weights={"coldkey_seats": 1})
         await set_tempo(chain, netuid)
         for miner in (one, twin, cheat):
             await world.neuron(
                 miner.name, "miner", netuid, miner_host=miner.host, miner_port="0",
                 subnet_definition="tests.neurons.parrot:Parrot",
             )  # fmt: skip
-        with (
-            Ledger(world.folder / "ledger.sqlite", half_life_rounds=8, clock=float) as ledger,
-            Journal(world.folder / "journal.jsonl") as book,
-        ):
-            async with Dendrite(validator.hotkey, allow_private=True) as dendrite:
-                bench = Bench(
-                    settings=settings,
-                    keypair=validator.hotkey,
-                    chain=chain,
-                    dendrite=dendrite,
-                    subnet=subnet,
-                    vault=Vault(subnet, seed=b"s", asked=ledger.was_asked),
-                    ledger=ledger,
-                    commits=Commits(world.folder / "commits.json"),
-                    journal=book,
-                    sinks=Sinks(),
-                    seed=b"s",
-                    clock=float,
-                )
-
+        async with Dendrite(validator.hotkey, allow_private=True) as dendrite:
+            with open_bench(
+                world.folder, settings, validator.hotkey, chain, subnet, dendrite=dendrite
+            ) as bench:
+                ledger = bench.ledger
                 landed = False
 
                 async def round_of(done: tuple[int, int] | None) -> tuple[int, int]:
@@ -119,7 +91,7 @@ async def test_policies_decide_what_a_validator_pays(
                 metagraph = await chain.metagraph(netuid)
                 found = await chain.weights(netuid, _uid(metagraph, validator.hotkey))
                 seats = {n.hotkey: n.uid for n in metagraph.neurons}
-        lines = [line for line in journal.read(book.path) if line["kind"] == "round"]
+        lines = [line for line in journal.read(bench.journal.path) if line["kind"] == "round"]
 
     climbing = next(line for line in lines if line["scores"].get(paid) == 0.5)
     assert climbing["memory"][paid] == {"nats": 0.0, "mean": 1.0, "ramp": 0.5}

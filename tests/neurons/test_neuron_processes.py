@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,19 +24,13 @@ from chain.types import RAO_PER_TAO, Rao
 from subnet.cli import exits
 from subnet.cli.demo.cast import Cast, Player
 from subnet.cli.demo.founding import Founding
-from subnet.config import ValidatorSettings, load
-from subnet.definition import MinerOptions, Subnet
-from subnet.protocol import Answer, Challenge, Reply, Task
 from subnet.wire.dendrite import Dendrite
+from tests.neurons.ground import open_bench, settings_of
+from tests.neurons.unanswered import Unanswered
 from validators import journal
 from validators.bench import Bench
-from validators.commits import Commits
-from validators.journal import Journal
-from validators.ledger import Ledger
 from validators.loop import next_moment, run_round
-from validators.prompts.vault import Vault
 from validators.rows import set_weights_at_last, set_weights_if_due
-from validators.sinks import Sinks
 
 pytestmark = pytest.mark.model
 
@@ -52,6 +45,7 @@ class World:
     folder: Path
     url: str
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    program: tuple[str, str] = ("-m", "subnet.cli.app")
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
@@ -64,7 +58,7 @@ class World:
         environment |= {f"SUBNET_{key.upper()}": value for key, value in settings.items()}
         with (self.folder / f"{name}.log").open("ab") as out:
             self.processes[name] = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "subnet.cli.app", *arguments,
+                sys.executable, *self.program, *arguments,
                 stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out,
                 env=environment, cwd=self.folder,
             )  # fmt: skip
@@ -242,7 +236,7 @@ async def test_ask_judge_set_and_read_back_and_go_on_after_a_kill(world: World) 
         assert code == exits.PORT_TAKEN, world.log("twin")
         row = await chain.weights(netuid, _uid(metagraph, validator))
     numbers = [line["round"] for line in lines]
-    assert numbers == sorted(set(numbers))
+    assert numbers == list(range(1, len(lines) + 1)) and lines[: len(before)] == before
     assert {line["run"] for line in lines} == {1, 2}
     prompts = [task["challenge"]["prompt"] for line in lines for task in line["tasks"]]
     assert len(set(prompts)) == len(prompts)
@@ -261,54 +255,14 @@ async def test_ask_judge_set_and_read_back_and_go_on_after_a_kill(world: World) 
     assert "Traceback" not in "".join(world.log(name) for name in ("honest", "canned"))
 
 
-class Ask(Challenge):
-    number: int
-
-
-class Said(Answer):
-    number: int
-
-
-class Numbers(Subnet[Ask, Said]):
-    """Asks what nobody is there to answer."""
-
-    challenge, answer = Ask, Said
-
-    def tasks(self, seed: bytes) -> Iterator[Task[Ask]]:
-        return (Task(str(number), Ask(number=number)) for number in itertools.count())
-
-    async def score(self, task: Task[Ask], reply: Reply[Said]) -> float:
-        return 1.0
-
-    def miner(self, options: MinerOptions) -> AbstractAsyncContextManager[Any]:
-        return nullcontext()
-
-
 @asynccontextmanager
 async def bench_of(world: World, who: Player, chain: Chain, netuid: int) -> AsyncIterator[Bench]:
     """A validator's bench without its process."""
-    subnet = Numbers()
-    with (
-        Ledger(world.folder / "ledger.sqlite", half_life_rounds=8, clock=lambda: 0.0) as ledger,
-        Journal(world.folder / "journal.jsonl") as book,
-    ):
-        async with Dendrite(who.hotkey, allow_private=True) as dendrite:
-            yield Bench(
-                settings=load(
-                    ValidatorSettings, environment={}, flags={"network": {"netuid": netuid}}
-                ),
-                keypair=who.hotkey,
-                chain=chain,
-                dendrite=dendrite,
-                subnet=subnet,
-                vault=Vault(subnet, seed=b"s", asked=ledger.was_asked),
-                ledger=ledger,
-                commits=Commits(world.folder / "commits.json"),
-                journal=book,
-                sinks=Sinks(),
-                seed=b"s",
-                clock=lambda: 0.0,
-            )
+    async with Dendrite(who.hotkey, allow_private=True) as dendrite:
+        with open_bench(
+            world.folder, settings_of(netuid), who.hotkey, chain, Unanswered(), dendrite=dendrite
+        ) as bench:
+            yield bench
 
 
 async def test_weights_wait_for_their_block_and_go_to_nobody_who_was_not_judged(

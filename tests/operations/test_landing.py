@@ -48,7 +48,7 @@ def test_two_whole_epochs_without_weights_are_the_end() -> None:
         landing.ensure(8, 0.0, grace=0)
     assert exits.code_of(ended.value) == exits.NOT_LANDED == 10
     landing.ensure(8, 0.0, grace=1)  # a subnet that hides weights takes one more
-    landing.landed(8, 160, 1.0, {1: 65535})
+    landing.landed(8, 160, 1.0)
     assert (landing.missed(9), landing.missed(10)) == (0, 1)
 
 
@@ -69,7 +69,7 @@ def test_short_epochs_alone_are_not_the_end() -> None:
     landing.ensure(50, 1599.0, grace=0)
     with pytest.raises(WeightsNotLanded):
         landing.ensure(50, 1600.0, grace=0)
-    landing.landed(50, 1, 1600.0, {})
+    landing.landed(50, 1, 1600.0)
     assert landing.missed(53) == 2 and not landing.is_late(53, 1700.0)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,10 @@ from subnet.cli.notify import notify
 from subnet.cli.service import Neuron, containerfile, unit
 from subnet.config import MinerTable, ValidatorTable
 from subnet.pages import Readiness, pages
+from tests.neurons import unanswered
+from tests.neurons.test_neuron_processes import World, founded, player, set_tempo, world
+
+__all__ = ["world"]  # the fixture
 
 ROOT = Path(__file__).parents[2]
 
@@ -162,3 +167,67 @@ def test_the_container_s_command_is_there(neuron: Neuron) -> None:
     assert program == "subnet"
     command = [sys.executable, "-m", "subnet.cli.app", *words, "--help"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.slow
+async def test_both_checks_follow_a_validator_that_runs_stands_still_and_dies(
+    world: World, tmp_path: Path
+) -> None:
+    """The container's entry point, health check and settings; systemd's notices beside them."""
+    shutil.copy(unanswered.__file__, tmp_path / "burning.py")
+    validator = player(world, 4, "validator", "validator", stake=100)
+    text = containerfile(Neuron.validator, Path("subnet.toml"))
+    check = json.loads(instruction(text, "HEALTHCHECK").partition("CMD ")[2])
+    setting, number = instruction(text, "ENV").split("=")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = [sys.executable, *(word.replace(f":{number}/", f":{port}/") for word in check[1:])]
+
+    async def code() -> int:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        )
+        return await process.wait()
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        async with founded(world, validator) as (chain, netuid):
+            await set_tempo(chain, netuid)
+            (tmp_path / "subnet.toml").write_text(
+                f'[network]\nchain = "{world.url}"\nnetuid = {netuid}\nwallet = "validator"\n'
+                f'wallet_path = "{tmp_path / "wallets"}"\n'
+                '[subnet]\ndefinition = "burning:Unanswered"\n'
+            )
+            assert await code() != 0  # nobody is there yet
+            (_, *words) = json.loads(instruction(text, "ENTRYPOINT"))
+            os.environ |= {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
+            try:
+                key = setting.removeprefix("SUBNET_").lower()
+                await world.start("validator", *words, **{key: port})
+            finally:
+                del os.environ["NOTIFY_SOCKET"], os.environ["WATCHDOG_USEC"]
+            await world.until(lambda: "read back" in world.log("validator"))
+            assert await code() == 0
+            heard = received(manager)
+            assert heard[0] == b"READY=1" and set(heard[1:]) == {b"WATCHDOG=1"}
+            process = world.processes["validator"]
+            process.send_signal(signal.SIGSTOP)
+            received(manager)
+            assert await code() != 0  # in the 8 s that it waits systemd hears nothing either
+            assert received(manager) == []
+            process.send_signal(signal.SIGCONT)
+            while await code() != 0 or not received(manager):
+                await asyncio.sleep(0.2)
+            await world.end("validator", signal.SIGKILL)
+            assert await code() != 0
+
+
+def received(manager: socket.socket) -> list[bytes]:
+    """What a process has told its manager by now."""
+    heard = []
+    while True:
+        try:
+            heard.append(manager.recv(100))
+        except BlockingIOError:
+            return heard

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
@@ -12,41 +13,12 @@ from bittensor_core import Keypair
 
 from chain.client import Chain
 from chain.client.calls import admin
+from tests.neurons import unanswered
 from tests.neurons.test_neuron_processes import World, founded, player, world
 from tests.wire.redisserver import needs_redis, redis_server
 
 __all__ = ["world"]  # the fixture
 
-DEFINITION = '''
-"""Asks what nobody is there to answer: all weight is burned."""
-
-import itertools
-from contextlib import nullcontext
-
-from subnet.definition import Subnet
-from subnet.protocol import Answer, Challenge, Task
-
-
-class Ask(Challenge):
-    number: int
-
-
-class Said(Answer):
-    number: int
-
-
-class Numbers(Subnet[Ask, Said]):
-    challenge, answer = Ask, Said
-
-    def tasks(self, seed):
-        return (Task(str(number), Ask(number=number)) for number in itertools.count())
-
-    async def score(self, task, reply):
-        return 1.0
-
-    def miner(self, options):
-        return nullcontext()
-'''
 TEMPO = 120
 ENOUGH_BLOCKS = 60  # for an heir to open its state, run a round and wait out the grace
 LEASE_S = "10"  # a process that starts may not run its loop for seconds
@@ -69,7 +41,8 @@ async def test_the_leader_is_killed_after_its_claim_and_every_window_has_one_row
     world: World, tmp_path: Path
 ) -> None:
     pytest.importorskip("redis", reason="needs subnetkit[redis]")
-    (tmp_path / "numbers_subnet.py").write_text(DEFINITION)
+    # In the working folder, as an author's own: all weight is burned.
+    shutil.copy(unanswered.__file__, tmp_path / "burning.py")
     validator = player(world, 4, "validator", "validator", stake=100)
     bank = Keypair.create_from_uri("//Alice")
     with redis_server(tmp_path) as redis:
@@ -85,7 +58,7 @@ async def test_the_leader_is_killed_after_its_claim_and_every_window_has_one_row
                     name, "validator", netuid,
                     network_wallet="validator", validator_state=str(tmp_path / name),
                     validator_lease=redis.url, validator_lease_s=LEASE_S,
-                    subnet_definition="numbers_subnet:Numbers",
+                    subnet_definition="burning:Unanswered",
                 )  # fmt: skip
             await world.until(lambda: any("this instance leads" in world.log(n) for n in names))
             leader = next(n for n in names if "this instance leads" in world.log(n))

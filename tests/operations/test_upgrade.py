@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from subnet.cli import exits
-from subnet.cli.upgrade import _problems, _turn, compare
+from subnet.cli.upgrade import _problems, _replay, _turn, compare
 from tests.neurons.history import History
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +60,49 @@ def test_the_link_is_turned_at_once(tmp_path: Path) -> None:
     assert link.resolve() == new and not (tmp_path / "current.new").is_symlink()
 
 
+def environment(folder: Path, script: str) -> Path:
+    """A folder with a Python that is a shell script."""
+    python = folder / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    return folder
+
+
+async def test_what_a_replay_says_is_passed_on_and_its_code_is_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = 'echo "judged: 1 of 2 ($6)" >&2; echo "error: the model is missing" >&2; exit $7'
+    python = str(environment(tmp_path / "one", script) / "bin" / "python")
+    with pytest.raises(typer.Exit) as ended:
+        await _replay("new", python, "--since", "6")
+    assert ended.value.exit_code == 6
+    assert capsys.readouterr().err.splitlines() == [
+        "new version: judged: 1 of 2 (--since)",
+        "error: the replay by the new version ended with code 6: the model is missing",
+    ]
+    python = str(environment(tmp_path / "two", "kill -9 $$") / "bin" / "python")
+    with pytest.raises(typer.Exit) as ended:
+        await _replay("new", python)
+    assert ended.value.exit_code == exits.FAILED
+
+
+async def test_a_replay_does_not_go_on_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    python = environment(tmp_path / "one", "echo $$ >&2; exec sleep 600") / "bin" / "python"
+    replaying = asyncio.create_task(_replay("new", str(python)))
+    said = ""
+    while not said:
+        await asyncio.sleep(0.01)
+        said = capsys.readouterr().err
+    replaying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await replaying
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(said.removeprefix("new version: ")), 0)
+
+
 @pytest.mark.slow
 async def test_another_environment_is_tried_and_switched_to(tmp_path: Path) -> None:
     history = History(tmp_path / "state")
@@ -69,24 +114,20 @@ async def test_another_environment_is_tried_and_switched_to(tmp_path: Path) -> N
     environments = {}
     for name, text in (("lenient", LENIENT), ("same", PRESENT)):
         folder = tmp_path / name
-        (folder / "bin").mkdir(parents=True)
+        script = f'PYTHONPATH="{folder}:{ROOT}" exec "{sys.executable}" "$@"'
+        environments[name] = environment(folder, script)
         (folder / "rules.py").write_text(text)
-        python = folder / "bin" / "python"
-        path = f"{folder}:{ROOT}"
-        python.write_text(f'#!/bin/sh\nPYTHONPATH="{path}" exec "{sys.executable}" "$@"\n')
-        python.chmod(0o755)
-        environments[name] = folder
     link.symlink_to(tmp_path)
 
     def upgrade(to: str, *more: str) -> tuple[int, dict[str, Any], str]:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("SUBNET_")}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SUBNET_")}
         done = subprocess.run(
             [sys.executable, "-m", "subnet.cli.app", "upgrade", "--json", "--netuid", "1",
              "--network", "ws://127.0.0.1:9", "--definition", "rules:Rules",
              "--state", str(history.path.parent), "--since", "100000d",
              "--to", str(environments[to]), "--link", str(link), *more],
             capture_output=True, text=True, check=False, timeout=120, cwd=present,
-            env=environment | {"PYTHONPATH": str(ROOT)},
+            env=inherited | {"PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         return done.returncode, json.loads(done.stdout or "{}"), done.stderr
 

@@ -7,79 +7,40 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from bittensor_core import Keypair
 
-from chain.client import Chain
-from chain.client.calls import Call, admin, batch, transfer
-from chain.devnet import Devnet
+from chain.client.calls import admin
 from chain.errors import ChainAway
 from chain.runtime.pallets.subtensor import storage as s
-from chain.types import RAO_PER_TAO, NetUid, Rao
-from subnet.config import ValidatorSettings, load
-from subnet.definition import MinerOptions, Subnet
+from chain.types import RAO_PER_TAO, NetUid
 from subnet.errors import WeightsNotLanded
-from subnet.protocol import Answer, Challenge, Reply, Task
-from validators import journal, rows
-from validators.bench import Bench
-from validators.commits import Commits
+from tests.neurons.ground import ALICE, Stage, alices_subnet, open_bench, settings_of
+from tests.neurons.unanswered import Unanswered
+from validators import rows
 from validators.health import health, readiness
-from validators.journal import Journal
 from validators.landing import Gate, Landing
-from validators.ledger import Ledger, Outcome
-from validators.moment import Moment
-from validators.prompts.vault import Vault
-from validators.sinks import Sinks
+from validators.ledger import Outcome
 from validators.status import read_status
 from validators.watch import Watch
 from validators.weights import Code, WeightsReport
 
 TEMPO = 20
-ALICE = Keypair.create_from_uri("//Alice")
 HOTKEY = Keypair.create_from_uri("//Alice//validator")
 MINER = Keypair.create_from_uri("//Alice//miner")
 OTHER = Keypair.create_from_uri("//Alice//other")
 
 
-class Payer(Subnet[Challenge, Answer]):
-    """Asks nothing; pays what it is told."""
-
-    challenge, answer = Challenge, Answer
-
-    def tasks(self, seed: bytes) -> Iterator[Task[Challenge]]:
-        return iter(())
-
-    async def score(self, task: Task[Challenge], reply: Reply[Answer]) -> float:
-        return 1.0
-
-    def miner(self, options: MinerOptions) -> AbstractAsyncContextManager[Any]:
-        return nullcontext()
-
-
-class Stage:
-    """One validator on a subnet that takes weights in plain."""
-
-    def __init__(self, node: Devnet, chain: Chain, netuid: int, bench: Bench) -> None:
-        self.node, self.chain, self.netuid, self.bench = node, chain, netuid, bench
+class Paying(Stage):
+    """A validator that pays what it is told."""
 
     @property
     def watch(self) -> Watch:
         return self.bench.watch
-
-    async def next_epoch(self) -> None:
-        schedule = await self.chain.schedule(self.netuid)
-        assert schedule.next_block is not None
-        await self.node.mine(schedule.next_block - self.node.head.number)
-
-    async def moment(self) -> Moment:
-        metagraph = await self.chain.metagraph(self.netuid)
-        schedule = await self.chain.schedule(self.netuid, metagraph.block)
-        return Moment(metagraph, schedule, part=0, last=True)
 
     async def look(self) -> None:
         moment = await self.moment()
@@ -95,56 +56,24 @@ class Stage:
         self.watch.set_weights(report, moment.schedule.epochs)
         return report
 
-    def lines(self) -> list[dict[str, Any]]:
-        return list(journal.read(self.bench.journal.path))
-
 
 @pytest.fixture
-async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    monkeypatch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(tmp_path / "runtime"))
-    monkeypatch.setenv("BTCLI_TOKEN_SYMBOLS_CACHE", str(tmp_path / "symbols.json"))
-    monkeypatch.setattr("chain.devnet.node.FINALITY_LAG_S", 0.02)  # each call waits for it
-    async with Devnet("minimal") as node, Chain.connect(node.url) as chain:
-        netuid = await chain.register_network(ALICE, Keypair.create_from_uri("//own").ss58_address)
-        await chain.start_call(ALICE, netuid)
-        off = {"netuid": netuid, "enabled": False}
-        for call in (
-            Call("AdminUtils", "sudo_set_commit_reveal_weights_enabled", off),
-            batch([transfer(key.ss58_address, RAO_PER_TAO) for key in (HOTKEY, MINER)]),
-            admin("sudo_set_tempo", netuid=netuid, tempo=TEMPO),
-            admin("sudo_set_weights_set_rate_limit", netuid=netuid, weights_set_rate_limit=0),
-        ):
-            await chain.submit(call, ALICE)
-        for key in (HOTKEY, MINER, OTHER):
-            await chain.register(ALICE, netuid, key.ss58_address)
-        stake = Rao(100 * RAO_PER_TAO)
-        await chain.add_stake(ALICE, HOTKEY.ss58_address, netuid, stake, tolerance=None)
-        flags: dict[str, dict[str, object]] = {"network": {"netuid": netuid, "chain": node.url}}
-        with (
-            Ledger(tmp_path / "ledger.sqlite", half_life_rounds=8, clock=lambda: 0.0) as ledger,
-            Journal(tmp_path / "journal.jsonl") as book,
-        ):
-            bench = Bench(
-                settings=load(ValidatorSettings, environment={}, flags=flags),
-                keypair=HOTKEY,
-                chain=chain,
-                dendrite=cast("Any", None),  # nobody is asked
-                subnet=Payer(),
-                vault=Vault(Payer(), seed=b"s", asked=ledger.was_asked),
-                ledger=ledger,
-                commits=Commits(tmp_path / "commits.json"),
-                journal=book,
-                sinks=Sinks(),
-                seed=b"s",
-                clock=lambda: 7.0,
-                watch=Watch(landing=Landing(2), clock=lambda: 7.0),
-            )
-            stage = Stage(node, chain, netuid, bench)
+async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Paying]:
+    async with alices_subnet(
+        tmp_path, monkeypatch, stakes=[(HOTKEY, 100)], miners=[MINER, OTHER], hidden=False,
+        tempo=TEMPO, weights_set_rate_limit=0,
+    ) as (node, chain, netuid):  # fmt: skip
+        watch = Watch(landing=Landing(2), clock=lambda: 7.0)
+        settings = settings_of(netuid, network={"chain": node.url})
+        with open_bench(
+            tmp_path, settings, HOTKEY, chain, Unanswered(), clock=lambda: 7.0, watch=watch
+        ) as bench:
+            stage = Paying(node, chain, netuid, bench)
             await stage.next_epoch()
             yield stage
 
 
-async def test_no_row_before_enough_miners_are_known(stage: Stage) -> None:
+async def test_no_row_before_enough_miners_are_known(stage: Paying) -> None:
     await stage.chain.serve_axon(MINER, stage.netuid, "127.0.0.2", 9)
     stage.watch.gate = Gate(0.5)
     await stage.look()
@@ -158,7 +87,7 @@ async def test_no_row_before_enough_miners_are_known(stage: Stage) -> None:
     assert stage.watch.gate.passed
 
 
-async def test_what_the_limit_cuts_has_landed_and_is_explained(stage: Stage) -> None:
+async def test_what_the_limit_cuts_has_landed_and_is_explained(stage: Paying) -> None:
     key = s.MaxWeightsLimit._key(NetUid(stage.netuid))
     stage.node.set_storage({key: s.MaxWeightsLimit.value.encode(40_000)})
     report = await stage.pay(miner=0.9, other=0.1)
@@ -170,12 +99,12 @@ async def test_what_the_limit_cuts_has_landed_and_is_explained(stage: Stage) -> 
 
 
 async def test_zeros_are_burned_and_what_is_no_weight_is_a_reason(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Paying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Payer, "weights", lambda self, scores: dict.fromkeys(scores, 0.0))
+    monkeypatch.setattr(Unanswered, "weights", lambda self, scores: dict.fromkeys(scores, 0.0))
     nothing = await stage.pay(miner=1.0)
     assert nothing.burned and set(nothing.found or {}) == {0}  # never an all-zero row
-    monkeypatch.setattr(Payer, "weights", lambda self, scores: dict.fromkeys(scores, math.nan))
+    monkeypatch.setattr(Unanswered, "weights", lambda self, scores: dict.fromkeys(scores, math.nan))
     report = await stage.pay(miner=1.0)
     assert (report.set, report.code) == (False, Code.INVALID)
     # Nothing stands in for it: least of all what the chain holds.
@@ -183,7 +112,7 @@ async def test_zeros_are_burned_and_what_is_no_weight_is_a_reason(
 
 
 async def test_a_row_that_seemed_to_fail_and_is_there_is_not_set_twice(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Paying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = admin("sudo_set_weights_set_rate_limit", netuid=stage.netuid, weights_set_rate_limit=99)
     send = stage.chain.set_weights
@@ -205,7 +134,7 @@ async def test_a_row_that_seemed_to_fail_and_is_there_is_not_set_twice(
 
 
 async def test_every_mechanism_has_a_row_of_its_own(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Paying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netuid = stage.netuid
     for call in (
@@ -214,7 +143,7 @@ async def test_every_mechanism_has_a_row_of_its_own(
     ):
         await stage.chain.submit(call, ALICE)
     rows = {0: {2: 1.0}, 1: {3: 1.0}}
-    monkeypatch.setattr(Payer, "mechanisms", lambda self, scores: rows)
+    monkeypatch.setattr(Unanswered, "mechanisms", lambda self, scores: rows)
     report = await stage.pay(miner=1.0)
     assert report.landed and report.others[1].landed
     assert await stage.chain.weights(netuid, 1) == {2: 65535}
@@ -227,7 +156,7 @@ async def test_every_mechanism_has_a_row_of_its_own(
     assert (await stage.pay(miner=1.0)).code is Code.INVALID
 
 
-async def test_an_epoch_s_standing_is_in_the_journal(stage: Stage) -> None:
+async def test_an_epoch_s_standing_is_in_the_journal(stage: Paying) -> None:
     await stage.look()
     await stage.pay(miner=0.5, other=0.5)
     await stage.next_epoch()
@@ -244,7 +173,7 @@ async def test_an_epoch_s_standing_is_in_the_journal(stage: Stage) -> None:
 
 
 async def test_another_row_of_the_same_key_is_told(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+    stage: Paying, caplog: pytest.LogCaptureFixture
 ) -> None:
     await stage.look()
     await stage.pay(miner=1.0)
@@ -257,7 +186,7 @@ async def test_another_row_of_the_same_key_is_told(
 
 
 async def test_two_whole_epochs_without_weights_end_it(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+    stage: Paying, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR)
     await stage.look()

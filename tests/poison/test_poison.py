@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ from subnet.wire.limits import Limits
 from tests.poison.corpus import CORPUS, poisoned
 from validators import journal
 from validators.journal import Journal
-from validators.judge import judge
+from validators.judge import Judged, judge
 from validators.ledger import Ledger, Outcome
 from validators.moment import Moment
-from validators.prompts.vault import Vault
+from validators.prompts.vault import Turn, Vault
 from validators.record import code_of, record
 from validators.replay import Rules, replay
+from validators.signatures import answer_bytes, find_forged
 from validators.weights import WeightsReport
 
 ROUND_S = 120.0
@@ -68,6 +69,24 @@ class Twice(Subnet[Ask, Said]):
         return nullcontext()
 
 
+def line_of(
+    subnet: Twice, turn: Turn[Any], judged: Sequence[Judged], *, most_bytes: int
+) -> dict[str, Any]:
+    """The journal's line of a round on an empty subnet."""
+    return record(
+        round=1,
+        run=1,
+        time=1.0,
+        validator=str(VALIDATOR.ss58_address),
+        moment=Moment(Metagraph(1, 1, 1, 0, "", "", ()), Schedule(1, 1, 1, 0, 0), 0, True),
+        turn=turn,
+        path=subnet.path,
+        judged=judged,
+        weights=WeightsReport(),
+        most_bytes=most_bytes,
+    )
+
+
 async def test_every_poison_gets_its_code_and_the_round_goes_on(tmp_path: Path) -> None:
     subnet = Twice()
     names = list(CORPUS)
@@ -95,17 +114,7 @@ async def test_every_poison_gets_its_code_and_the_round_goes_on(tmp_path: Path) 
     assert {item.judgement.score for item in judged if item.judgement.reason == "right"} == {1.0}
     assert {item.judgement.score for item in judged if item.judgement.reason != "right"} == {0.0}
 
-    line = record(
-        round=1,
-        run=1,
-        time=1.0,
-        validator="v",
-        moment=Moment(Metagraph(1, 1, 1, 0, "", "", ()), Schedule(1, 1, 1, 0, 0), 0, True),
-        turn=turn,
-        judged=judged,
-        weights=WeightsReport(),
-        most_bytes=64 * 2**20,
-    )
+    line = line_of(subnet, turn, judged, most_bytes=64 * 2**20)
     with (
         Journal(tmp_path / "journal.jsonl", code=code_of(subnet)) as book,
         Ledger(tmp_path / "ledger.sqlite", half_life_rounds=8, clock=lambda: 0.0) as ledger,
@@ -123,6 +132,11 @@ async def test_every_poison_gets_its_code_and_the_round_goes_on(tmp_path: Path) 
     assert by_name["NaN where anything goes"]["body"]
     assert by_name["honest"]["answer"]["number"] == 14
     assert all(len(reply["detail"]) < 300 for reply in found["replies"])
+    # And whoever signed for its poison has signed for what is written here, byte for byte.
+    assert {find_forged(found, reply) for reply in found["replies"]} == {None}
+    kept = {answer_bytes(reply) is not None or "came" in reply or "left_out" in reply
+            for reply in found["replies"] if reply["signed"]}  # fmt: skip
+    assert kept == {True}
     with Journal(tmp_path / "journal.jsonl") as book:
         (done,) = vault.finished(2)
         leaves = [{"index": leaf.index, "leaf": text} for leaf, text in
@@ -141,17 +155,7 @@ async def test_answers_that_are_too_much_together_leave_the_largest_out(tmp_path
     judged = await judge(subnet, [(task, reply) for reply in replies])
     vault = Vault(subnet, seed=b"poison", asked=lambda known: False)
     turn = vault.take(await vault.seal(1, netuid=1, validator="v", turns=1, tasks=1))
-    line = record(
-        round=1,
-        run=1,
-        time=1.0,
-        validator="v",
-        moment=Moment(Metagraph(1, 1, 1, 0, "", "", ()), Schedule(1, 1, 1, 0, 0), 0, True),
-        turn=turn,
-        judged=judged,
-        weights=WeightsReport(),
-        most_bytes=500_000,
-    )
+    line = line_of(subnet, turn, judged, most_bytes=500_000)
     honest, large, bomb = line["replies"]
     assert honest["answer"]["number"] == 14 and bomb["answer"]["number"] == 14
     assert large["answer"] is None and large["left_out"]["bytes"] > 2**20 - 1000
