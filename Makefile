@@ -5,6 +5,10 @@ MODEL := .venv/.model
 
 .PHONY: demo demo-mainnet test test-slow test-wheel lint bench clean
 
+# Tests run side by side, a process a core: threads of numpy and torch would only wait for each other.
+test test-slow: export OPENBLAS_NUM_THREADS = 1
+test test-slow: export OMP_NUM_THREADS = 1
+
 demo: $(MODEL)
 	$(BIN)/subnet demo
 
