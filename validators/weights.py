@@ -250,8 +250,14 @@ async def _commit(
             )
             block, reveal_round = receipt.block, receipt.reveal_round
     except ChainRefused:
-        hiding.commits.drop(pending)
-        raise
+        # A commit that landed is not believed to be refused: its salt is nowhere else.
+        landed = None
+        if salted:
+            landed = await find_landed(chain, hotkey, hiding, mechanism=mechanism)
+        if landed is None or landed.commit != pending.key:
+            hiding.commits.drop(pending)
+            raise
+        return landed
     pending = dataclasses.replace(pending, block=block, reveal_round=reveal_round)
     hiding.commits.put(pending)
     log.info(

@@ -28,6 +28,10 @@ _AWAY = (
     "could not connect",
 )
 
+_UNKNOWN = ("Dropped", "FinalityTimeout", "Retracted")
+"""An extrinsic that is watched no more and may land all the same: the block with it lost to another
+and it is in the pool again, finality is late, or one node of many has no room for it."""
+
 # The SDK refuses some weights before sending them, with a code instead of the chain's name.
 _PREFLIGHT_NAMES = {
     "not_registered": "HotKeyNotRegisteredInSubNet",
@@ -52,10 +56,11 @@ def translated(endpoint: str) -> Iterator[None]:
 
 
 def refusal(endpoint: str, error: Any) -> ChainError:
-    """An SDK ChainError as ours: ChainAway when the chain did not answer, else ChainRefused."""
+    """An SDK ChainError as ours: ChainAway when the chain gave no answer, else ChainRefused."""
     text = str(error)
     lowered = text.lower()
-    if isinstance(error.__cause__, OSError | TimeoutError) or lowered.startswith(_AWAY):
+    silent = isinstance(error.__cause__, OSError | TimeoutError) or lowered.startswith(_AWAY)
+    if silent or error.name in _UNKNOWN:
         return ChainAway(endpoint, _reason(error))
     if "before its era expired" in lowered:
         return ChainRefused(EXPIRED, text)

@@ -6,6 +6,9 @@ import asyncio
 
 import bittensor
 import pytest
+from bittensor._transport.errors import SubstrateRequestException
+from bittensor._transport.extrinsics import watch_status_block
+from bittensor.result import chain_error_from_substrate_request
 
 from chain.client import Chain
 from chain.client.faults import EXPIRED, refusal, translated
@@ -47,6 +50,16 @@ def test_a_network_without_a_name() -> None:
     ],
 )
 def test_away(error: Exception) -> None:
+    with pytest.raises(ChainAway), translated(ENDPOINT):
+        raise error
+
+
+@pytest.mark.parametrize("status", ["retracted", "dropped", "finalityTimeout"])
+def test_an_extrinsic_that_may_land_yet_was_not_refused(status: str) -> None:
+    """Whoever took it for refused would forget the salt of a commit that the chain then holds."""
+    with pytest.raises(SubstrateRequestException) as watched:
+        watch_status_block({status: "0x00"}, wait_for_inclusion=True, wait_for_finalization=True)
+    error = chain_error_from_substrate_request(watched.value)
     with pytest.raises(ChainAway), translated(ENDPOINT):
         raise error
 

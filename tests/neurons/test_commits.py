@@ -17,6 +17,7 @@ from chain.client import Chain
 from chain.client.calls import Call, admin
 from chain.devnet import Devnet
 from chain.devnet.engine import RevealWeights
+from chain.errors import ChainRefused
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.records import StorageIndex
 from chain.types import AccountId, NetUid
@@ -139,6 +140,25 @@ async def test_killed_before_it_could_note_that_the_commit_landed(bench: Bench) 
     assert (landed.set, landed.block, landed.commit) == (True, receipt.block, pending.key)
     await bench.next_epoch()
     assert (await bench.ending()).ending is Ending.REVEALED
+
+
+async def test_a_commit_that_is_said_to_be_refused_and_landed_keeps_its_salt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that fails after the commit was taken, when its events are read."""
+    commit_weights = bench.chain.commit_weights
+
+    async def refused(*args: Any, **how: Any) -> Any:
+        await commit_weights(*args, **how)
+        raise ChainRefused("Failed", "State already discarded")
+
+    monkeypatch.setattr(bench.chain, "commit_weights", refused)
+    report = await bench.commit({2: 1.0})
+    assert (report.set, report.problem) == (True, None)
+    bench.restart()
+    await bench.next_epoch()
+    assert (await bench.ending()).ending is Ending.REVEALED
+    assert await bench.row() == report.meant
 
 
 async def test_killed_before_it_could_write_down_how_it_ended(bench: Bench) -> None:
