@@ -14,6 +14,7 @@
     ├── LeaseLost                start again, and wait: another instance leads
     ├── ModelError
     │   ├── ModelMissing         fetch it
+    │   ├── ModelUnreadable      let this user read it, or name another cache
     │   ├── ModelMismatch        never use this file
     │   └── ModelFetchFailed     try again, or bring the file yourself
     ├── EngineError
@@ -188,6 +189,17 @@ class ModelMissing(ModelError):
 
     def __str__(self) -> str:
         return f"model {self.sha256[:16]}... is not in {self.looked_in}; run: {self.command}"
+
+
+@dataclass(eq=False)
+class ModelUnreadable(ModelError):
+    """Whether there is a model at `path` cannot be seen."""
+
+    path: Path
+    problem: str
+
+    def __str__(self) -> str:
+        return f"model file {self.path}: {self.problem}; SUBNET_CACHE_DIR names another cache"
 
 
 @dataclass(eq=False)

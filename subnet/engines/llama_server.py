@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from subnet.engines.base import TOP, Params, Pick, Reading, Step, Token
 from subnet.engines.checked import field, step_of, token_ids
 from subnet.engines.http import ModelServer
-from subnet.engines.sampling import GrowingText, Sampler, check_request, check_tokens
+from subnet.engines.sampling import GrowingText, Sampler, check_request, check_text, check_tokens
 from subnet.engines.turns import Turns, made_by
 from subnet.errors import EngineAway, EngineRefused, Unsupported
 
@@ -222,6 +222,7 @@ class LlamaServerEngine:
         return step
 
     async def _tokenize(self, text: str, *, control: bool) -> list[int]:
+        check_text(text)
         request = {"content": text, "parse_special": control, "add_special": False}
         return token_ids(field(await self._server.post("/tokenize", request), "tokens", list))
 

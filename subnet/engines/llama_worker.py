@@ -179,7 +179,8 @@ class Library:
         self._width = int(self._c.llama_model_n_embd(self._model))
         self._batch: int = settings["batch"]
         context.put(_N_CTX, settings["slots"] * settings["context"])
-        context.put(_N_BATCH, self._batch)
+        # llama.cpp aborts at the first pass where there are more sequences than this.
+        context.put(_N_BATCH, max(self._batch, settings["slots"]))
         context.put(_N_UBATCH, self._batch)
         context.put(_N_SEQ_MAX, settings["slots"])
         context.put(_N_THREADS, 1)

@@ -3,7 +3,7 @@
 A child, because llama.cpp aborts the process it lives in when it is unhappy, cannot be stopped,
 and writes to the terminal. One thread, and a place of its own in memory for every answer:
 log-probabilities then depend neither on load nor on company nor on how a prompt was cut into
-batches (see `BATCH`), so two engines with one model agree to the last bit.
+batches (see `BATCH`), so two engines with one quantised model agree to the last bit on one machine.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from subnet.engines.batch import PREFILL, Chunk, Seen, common_start
 from subnet.engines.batched import BatchedEngine
 from subnet.engines.llama_worker import read_frame, write_frame
 from subnet.engines.models import check_model
+from subnet.engines.sampling import check_text
 from subnet.errors import EngineAway, EngineRefused
 
 logger = logging.getLogger(__name__)
@@ -135,6 +136,7 @@ class LlamaEngine(BatchedEngine):
 
     async def _tokenize(self, text: str, *, control: bool) -> list[int]:
         self._ensure_alive()
+        check_text(text)
         task = {"text": text, "control": control}
         try:
             async with asyncio.timeout(self._timeout_s):

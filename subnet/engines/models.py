@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from subnet.errors import ModelFetchFailed, ModelMismatch, ModelMissing
+from subnet.errors import ModelFetchFailed, ModelMismatch, ModelMissing, ModelUnreadable
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def model_folder(sha256: str, cache: Path | None = None) -> Path:
 def find_model(sha256: str, cache: Path | None = None) -> Path | None:
     """Return the path of the model with this hash, or None. Opening it checks the hash."""
     path = model_folder(sha256, cache) / "model.gguf"
-    return path if path.is_file() else None
+    return path if _is_file(path) else None
 
 
 def get_model(sha256: str, cache: Path | None = None) -> Path:
@@ -120,9 +120,17 @@ def get_folder(spec: ModelSpec, cache: Path | None = None) -> Path:
     Whoever opens them checks their hashes.
     """
     folder = model_folder(spec.sha256, cache)
-    if not all((folder / name).is_file() for name in _hashes(spec)):
+    if not all(_is_file(folder / name) for name in _hashes(spec)):
         raise ModelMissing(spec.sha256, folder.parent, spec.command)
     return folder
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is there. Raises ModelUnreadable."""
+    try:
+        return path.is_file()
+    except OSError as error:  # a folder on the way that is somebody else's
+        raise ModelUnreadable(path, error.strerror or str(error)) from error
 
 
 def _hashes(spec: ModelSpec) -> Mapping[str, str]:

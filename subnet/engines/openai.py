@@ -26,7 +26,7 @@ from subnet.engines.checked import ROUNDING, UNKNOWN, Entries, field, step_of, t
 from subnet.engines.http import ANSWER_BYTES, ModelServer, complaint, parse
 from subnet.engines.llama_server import LlamaServerEngine
 from subnet.engines.locked import Lock
-from subnet.engines.sampling import GrowingText, check_request, check_tokens
+from subnet.engines.sampling import GrowingText, check_request, check_text, check_tokens
 from subnet.engines.turns import Turns, made_by
 from subnet.errors import EngineAway, EngineBusy, EngineRefused, Unsupported
 
@@ -151,6 +151,7 @@ class OpenAIEngine:
         The server reads control tokens wherever they are spelled. A text in which it finds one is
         cut inside of each, and read in parts.
         """
+        check_text(text)
         ids: list[int] = []
         parts = [text] if text else []
         asked = 0

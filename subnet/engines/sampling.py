@@ -105,6 +105,14 @@ def check_request(
         )
 
 
+def check_text(text: str) -> None:
+    """Raise EngineRefused for half a surrogate pair: no model reads it, and a library may die."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise EngineRefused("the text holds half a character") from None
+
+
 def check_tokens(token_ids: Sequence[int], vocabulary: int) -> None:
     """Raise EngineRefused unless every id is one of the model's."""
     try:

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 
 from subnet.engines.batched import BatchedEngine
 from subnet.engines.models import check_model
+from subnet.engines.sampling import check_text
 from subnet.errors import EngineRefused, MissingExtra
 
 logger = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ class TransformersEngine(BatchedEngine):
 
     async def tokenize(self, text: str) -> list[int]:
         """Return the token ids of plain `text`; control tokens spelled in it stay text."""
+        check_text(text)
         return await asyncio.to_thread(_encode, self._tokenizer, text)
 
     def _decode(self, token_ids: Sequence[int]) -> str:

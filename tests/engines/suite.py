@@ -92,6 +92,14 @@ class EngineSuite:
             assert await engine.detokenize(await engine.tokenize(text)) == text
         assert await engine.detokenize([]) == ""
 
+    async def test_half_a_character_is_refused_and_does_no_harm(self, subject: Subject) -> None:
+        for text in ("\ud800", "a \udfff b"):
+            with pytest.raises(EngineRefused, match="half a character"):
+                await subject.engine.tokenize(text)
+            with pytest.raises(EngineRefused, match="half a character"):
+                await subject.engine.chat(text)
+        assert await subject.engine.tokenize("still")
+
     async def test_nobody_can_spell_a_control_token(self, subject: Subject) -> None:
         engine = subject.engine
         spelled = await engine.detokenize([engine.end_token])

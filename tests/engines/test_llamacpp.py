@@ -255,6 +255,19 @@ async def test_what_came_before_in_a_place_changes_no_bit(model: Path) -> None:
             assert same(one, other)
 
 
+async def test_more_places_than_tokens_are_computed_at_once(model: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short.gguf"
+    write_truncated(model, short, 2)
+    async with LlamaEngine.open(
+        short, sha256=SHA256, allow_other_weights=True, context=256, slots=BATCH + 2
+    ) as engine:
+        prompts = [[at, 9, 8, 7] for at in range(BATCH + 2)]
+        together = await asyncio.gather(*(engine.score(prompt, [5, 6]) for prompt in prompts))
+        assert same(await engine.score([*prompts[-1]], [5, 6]), together[-1])
+        made = [engine.sample(prompt, 4, lambda *_: 5) for prompt in prompts]
+        assert await asyncio.gather(*made) == [[5] * 4] * len(prompts)
+
+
 async def test_another_file_is_refused_by_name_or_opened_with_a_warning(
     model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

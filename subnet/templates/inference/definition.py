@@ -92,7 +92,8 @@ class Inference(Subnet[Ask, Tokens]):
     memory = Memory(
         # As without a memory, while `weights.half_life_rounds` is left alone.
         mean=Average(half_life_rounds=8.0),
-        # An honest miner is banned within 1,000 answers with a chance of 2 in a million or less.
+        # An honest miner is banned within 1,000 answers with a chance of 2 in a million or less, if
+        # the floor holds for its engine: see `DOUBT`, and `Inference.find_floor`.
         trial=Trial(
             false_ban=1e-6,
             invalid=3.0,
