@@ -292,7 +292,7 @@ def _weight(lines: list[dict[str, Any]], hotkey: str) -> Weight | None:
         uid=uid,
         value=value,
         share=value / whole if whole else 0.0,
-        burned=weights["burned"],
+        burned=weights.get("burned", False),
         read_back=weights["read_back"],
         block=weights["block"],
         problem=weights["problem"],

@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
 from subnet.errors import StateError
+from validators.form import find_problem
 from validators.judge import UNNAMED
 from validators.private import write_private
 
@@ -110,7 +111,7 @@ class Journal:
         It is held before the ledger remembers its round, for the case that the process dies before
         the round is over: see `recovery`. Raises StateError.
         """
-        write_private(self._held, _encode({"code": self._code, **line}))
+        write_private(self._held, _encode({"schema": SCHEMA, "code": self._code, **line}))
 
     def append_held(self, line: Mapping[str, Any]) -> None:
         """Add the line that was held, as it has become. Raises StateError."""
@@ -134,9 +135,13 @@ class Journal:
             raise StateError.of(self._held, error) from error
         try:
             line: dict[str, Any] = json.loads(data)
-        except ValueError as error:
-            raise StateError(self._held, f"not a line of a journal: {error}") from error
-        return line
+            problem = find_problem({**line, "kind": "round"})
+        except (ValueError, TypeError, RecursionError) as error:
+            raise StateError(self._held, f"not a line of a journal: {_short(error)}") from error
+        if problem is not None:
+            raise StateError(self._held, f"not a line of a journal: {problem}")
+        # Before version 3 a line that was held did not say of which version it was.
+        return migrate({"schema": 2, **line})
 
     def close(self) -> None:
         """Let go of the file; a part that is being compressed is left for the next start."""
@@ -340,12 +345,23 @@ def _lines(path: Path, file: Iterable[bytes]) -> Iterator[dict[str, Any]]:
         try:
             line = json.loads(raw)
             schema = line["schema"]
+            if type(schema) is not int:
+                raise TypeError(f"schema {schema!r}")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise StateError(path, f"line {number} is damaged: {error!r}") from error
+            raise StateError(path, f"line {number} is damaged: {_short(error)}") from error
         if schema > SCHEMA:
             raise StateError(path, f"line {number} has schema {schema}, not {SCHEMA}")
+        if (problem := find_problem(line)) is not None:
+            raise StateError(path, f"line {number} is damaged: {problem}")
         if line.get("kind") != "part":
             yield migrate(line)
+
+
+def _short(error: Exception) -> str:
+    """What is wrong, without the line: an error of decoding has all of it."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is no UTF-8"
+    return f"{type(error).__name__}: {error}"[:200]
 
 
 def migrate(line: dict[str, Any]) -> dict[str, Any]:
@@ -354,9 +370,10 @@ def migrate(line: dict[str, Any]) -> dict[str, Any]:
     Whoever verifies what miners signed goes by that: before version 3 no signature was kept.
     """
     written = line["schema"]
+    line.setdefault("code", None)
     if written == SCHEMA:
         return line
-    line = {"code": None, **line, "schema": SCHEMA, "written": written}
+    line = {**line, "schema": SCHEMA, "written": written}
     if "replies" in line:
         line["replies"] = [
             {"nonce": None, "signature": None, **reply, "reason": reply.get("reason") or UNNAMED}
@@ -402,7 +419,8 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
 
 def _number(first: Mapping[str, Any]) -> int:
     """The number of the part that begins with this line; the first one has no head."""
-    return int(first["part"]) if first.get("kind") == "part" else 1
+    part = first.get("part") if first.get("kind") == "part" else 1
+    return part if isinstance(part, int) else 1  # one that is none is found when it is read
 
 
 def _peek(file: BinaryIO) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from subnet.errors import LeaseLost, MissingExtra
+from subnet.errors import InvalidSetting, LeaseLost, MissingExtra
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class Lease:
 
 @asynccontextmanager
 async def open_lease(url: str, *, netuid: int, hotkey: str, lease_s: float) -> AsyncIterator[Lease]:
-    """A lease that nobody holds yet; given back at the end. Raises MissingExtra, ValueError."""
+    """A lease that nobody holds yet; given back at the end. Raises MissingExtra, InvalidSetting."""
     try:
         import redis.asyncio
         from redis import exceptions
@@ -156,13 +156,17 @@ async def open_lease(url: str, *, netuid: int, hotkey: str, lease_s: float) -> A
         from redis.backoff import NoBackoff
     except ImportError as error:
         raise MissingExtra("redis", "redis") from error
-    client: Any = redis.asyncio.Redis.from_url(
-        url,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
-        # A script is not sent twice: the first one may have arrived.
-        retry=Retry(NoBackoff(), 0),
-    )
+    try:
+        client: Any = redis.asyncio.Redis.from_url(
+            url,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            # A script is not sent twice: the first one may have arrived.
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError:
+        # Without its words: they quote what they take for the port, which may be of a password.
+        raise InvalidSetting("validator.lease", "the settings", "no address of Redis") from None
     errors = (exceptions.RedisError, OSError, TimeoutError)
     # The braces keep all keys on one node of a cluster.
     lease = Lease(client, errors, f"subnet:{{{netuid}:{hotkey}}}", lease_s)

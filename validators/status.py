@@ -168,7 +168,7 @@ def _after_round(row: Row, line: Mapping[str, Any], report: Mapping[str, Any]) -
         return dataclasses.replace(row, committed=number)
     row = dataclasses.replace(row, differences=tuple(report.get("differences", ())))
     if _has_landed(row.differences, same=bool(report["read_back"])):
-        landed = Landed(number, int(line["epoch"]), int(report["block"]), float(line["time"]))
+        landed = Landed(number, int(line["epoch"]), int(report["block"] or 0), float(line["time"]))
         return dataclasses.replace(row, landed=landed, problem=None)
     problem = f"the chain holds another row than round {number} set"
     return dataclasses.replace(row, problem=problem)

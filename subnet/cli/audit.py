@@ -51,7 +51,8 @@ def audit(
     network: Chain = None,
     netuid: NetUid = None,
     definition: Annotated[
-        str | None, typer.Option("--subnet", help="The subnet, as package.module:Class.")
+        str | None,
+        typer.Option("--definition", "--subnet", help="The subnet, as package.module:Class."),
     ] = None,
     tolerance: Annotated[
         float | None,

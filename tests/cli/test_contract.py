@@ -158,6 +158,25 @@ def test_a_miner_command_that_cannot_run(command: str, problem: str, tmp_path: P
     assert err == f"error: setting --miner-cmd in the command line: {problem}\n"
 
 
+def test_a_cache_that_cannot_be_looked_into(tmp_path: Path) -> None:
+    """Of a name that the file system refuses; root may look into any folder."""
+    for which in ("smollm2", "minilm"):
+        cache = str(tmp_path / ("x" * 300))
+        code, out, err = invoke("model", "path", "--which", which, SUBNET_CACHE_DIR=cache)
+        assert (code, out) == (exits.MODEL, ""), err
+        assert err.startswith("error: model")
+
+
+@pytest.mark.parametrize("option", ["--definition", "--subnet"])
+def test_an_audit_takes_the_definition_as_every_command_does(tmp_path: Path, option: str) -> None:
+    (tmp_path / "journal.jsonl").touch()
+    code, _, err = invoke(
+        "audit", "--validator", "5V", "--epoch", "1", "--journal", str(tmp_path / "journal.jsonl"),
+        option, "nowhere.at_all:Subnet",
+    )  # fmt: skip
+    assert code == exits.USAGE and err.startswith("error: subnet definition nowhere.at_all:Subnet")
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -166,6 +185,7 @@ def test_a_miner_command_that_cannot_run(command: str, problem: str, tmp_path: P
         (ChainAway("ws://x", "y"), 4),
         (ChainRefused("SubNetRegistrationDisabled", ""), 5),
         (errors.ModelMissing("00", Path("x")), 6),
+        (errors.ModelUnreadable(Path("x"), "y"), 6),
         (errors.PortTaken("127.0.0.1", 1), 7),
         (errors.WalletError(Path("x"), "y"), 8),
         (errors.StateError(Path("x"), "y"), 9),

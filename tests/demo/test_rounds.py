@@ -81,7 +81,7 @@ def test_rounds_whose_weights_were_hidden(tmp_path: Path) -> None:
     with Journal(path) as journal:
         for number, ending in enumerate(endings, 1):
             commit = Pending(number, HOTKEY, 2, {1: 65535}, (7,), 0, 9, {})
-            journal.append(Settled(commit, ending, 100 * number + 95).line())
+            journal.append({**Settled(commit, ending, 100 * number + 95).line(), "time": 0.0})
     one, two, three, four = load(path)
     assert (one.commit_block, one.weights_block, one.weights_read_back) == (160, 195, True)
     assert (two.weights_block, two.weights_read_back, two.ending) == (None, False, "different")

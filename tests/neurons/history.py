@@ -55,6 +55,28 @@ class Doubling(Subnet[Double, Doubled]):
         return nullcontext()
 
 
+def bare(number: int, **more: Any) -> dict[str, Any]:
+    """The line of a round in which nobody was asked and nothing was set, but for `more`."""
+    weights: dict[str, Any] = {
+        "set": False, "read_back": None, "block": None, "problem": None, "meant": {},
+    }  # fmt: skip
+    line = {
+        "kind": "round", "round": number, "time": 0.0, "netuid": 1, "validator": "5Validator",
+        "block": 1, "epoch": 1, "tasks": [], "replies": [], "scores": {}, "weights": weights,
+    }  # fmt: skip
+    return line | more
+
+
+def bare_reply(**more: Any) -> dict[str, Any]:
+    """What is said of a reply that was of no worth, but for `more`."""
+    reply = {
+        "task": "t", "uid": 1, "hotkey": "5Hot", "ok": True, "failure": None, "detail": "",
+        "status": 200, "signed": True, "queued_s": 0.0, "first_byte_s": 0.1, "total_s": 0.2,
+        "score": 0.0, "reason": "wrong", "facts": {}, "answer": None,
+    }  # fmt: skip
+    return reply | more
+
+
 @dataclass
 class History:
     """Writes round after round into the journal in `folder`, a round a day from time 0."""

@@ -15,13 +15,21 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from subnet.cli import exits
+from subnet.cli.app import app
 from subnet.errors import StateError
+from tests.neurons.history import History, bare, bare_reply
+from validators.explain import Recent, Unknown
+from validators.hints import find_hints
 from validators.journal import SCHEMA, Journal, last_round, read
+from validators.status import read_status
 
 PATIENCE_S = 60.0
 
@@ -117,14 +125,15 @@ def test_a_full_disk_is_said(path: Path) -> None:
 
 def test_lines_of_version_1_are_brought_up_to_date(path: Path) -> None:
     path.parent.mkdir()
-    replies = [{"hotkey": "a", "score": 1.0, "reason": ""}, {"hotkey": "b", "reason": "timeout"}]
+    replies = [bare_reply(reason=""), bare_reply(failure="timeout", reason="timeout")]
+    reveal = {"round": 1, "time": 1.0, "ending": "revealed", "block": 9, "epoch": 1}
     old = [
-        {"schema": 1, "kind": "round", "round": 1, "replies": replies},
-        {"schema": 1, "kind": "reveal", "round": 1},
+        {"schema": 1, **bare(1, replies=replies)},
+        {"schema": 1, "kind": "reveal", **reveal},
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in old))
     with Journal(path) as journal:
-        journal.append({"kind": "round", "round": 2})
+        journal.append(bare(2))
     first, reveal, new = read(path)
     assert [reply["reason"] for reply in first["replies"]] == ["scored", "timeout"]
     assert (first["schema"], first["code"], reveal["schema"]) == (SCHEMA, None, SCHEMA)
@@ -157,11 +166,11 @@ def test_all_of_it_is_its_owners_until_the_owner_says_otherwise(path: Path) -> N
     try:
         with Journal(path, part_bytes=200) as book:
             for number in range(4):
-                book.append({"kind": "round", "round": number, "text": "x" * 150})
+                book.append(bare(number, text="x" * 150))
             until_packed(path)
             assert modes() == {0o600}
             path.chmod(0o640)
-            book.append({"kind": "round", "round": 5, "text": "x" * 150})
+            book.append(bare(5, text="x" * 150))
             assert stat.S_IMODE(path.stat().st_mode) == 0o640
     finally:
         os.umask(before)
@@ -275,13 +284,14 @@ KILLED = """
 import sys
 from pathlib import Path
 from typing import Any
+from tests.neurons.history import bare
 from validators.journal import Journal, last_round
 path = Path(sys.argv[1])
 with Journal(path, part_bytes=4000) as journal:
     number = last_round(path)
     while True:
         number += 1
-        journal.append({"kind": "round", "round": number, "text": "x" * 200})
+        journal.append(bare(number, text="x" * 200))
         print(number, flush=True)
 """
 
@@ -336,12 +346,105 @@ async def test_the_loop_goes_on_while_a_part_is_packed(
 def test_what_is_held_outlives_the_process_that_held_it(path: Path) -> None:
     with Journal(path, code={"package": "1"}) as journal:
         assert journal.find_held() is None
-        journal.hold({"round": 1})
-        journal.hold({"round": 2})
+        journal.hold(bare(1))
+        journal.hold(bare(2))
     with Journal(path, code={"package": "2"}) as journal:
         held = journal.find_held()
-        assert held == {"round": 2, "code": {"package": "1"}}
+        assert held == {"schema": SCHEMA, **bare(2), "code": {"package": "1"}}
         journal.append(held)
         journal.release()
         assert journal.find_held() is None
-    assert list(read(path)) == [{"schema": SCHEMA, "code": {"package": "1"}, "round": 2}]
+    assert list(read(path)) == [{"schema": SCHEMA, "code": {"package": "1"}, **bare(2)}]
+
+
+async def test_a_line_that_is_none_of_its_kind_is_named_by_every_reader(tmp_path: Path) -> None:
+    """Each field taken away, or of another type: all read the line well, or it is named."""
+    history = History(tmp_path)
+    await history.write(1)
+    good = [json.loads(line) for line in history.path.read_bytes().splitlines()]
+    standing = {
+        "schema": SCHEMA, "kind": "standing", "time": 1.0, "epoch": 1, "vtrust": 1.0, "missed": 0,
+        "distance": 0.0, "balance_rao": 5, "above": [[1, "5Right", 0.5]], "differences": [],
+        "seats": [[1, "5Right", 0.5, 0.5]],
+    }  # fmt: skip
+    reveal = {
+        "schema": SCHEMA, "kind": "reveal", "round": 1, "time": 1.0, "ending": "revealed",
+        "block": 9, "epoch": 1, "differences": [],
+    }  # fmt: skip
+    good += [reveal, standing, standing]
+    refused = 0
+    for number, line in enumerate(good, start=1):
+        for place in places(line):
+            for value in (None, GONE, "x", 7, [1], {"x": [1]}, float("nan")):
+                bad = changed(line, place, value)
+                data = b"".join(
+                    json.dumps(bad if n == number else one).encode() + b"\n"
+                    for n, one in enumerate(good, start=1)
+                )
+                history.path.write_bytes(data)
+                try:
+                    lines = list(read(history.path, since=-1.0))
+                except StateError as error:
+                    assert f"line {number} " in str(error) and len(str(error)) < 500
+                    refused += 1
+                    continue
+                read_status(lines)
+                find_hints(lines)
+                for only in ("5Right", None):
+                    recent = Recent(only=only)
+                    for one in lines:
+                        recent.note(one)
+                    with contextlib.suppress(Unknown):
+                        recent.explain("5Right")
+    assert refused > 100
+
+
+@pytest.mark.parametrize("lacks", ["weights", "round", "replies"])
+@pytest.mark.parametrize("command", ["status", "explain", "replay", "hints"])
+def test_a_command_says_which_line_lacks_what(tmp_path: Path, command: str, lacks: str) -> None:
+    history = History(tmp_path)
+    asyncio.run(history.write(1, leaves=False))
+    line = json.loads(history.path.read_bytes())
+    del line[lacks]
+    history.path.write_text(json.dumps(line | {"time": time.time()}) + "\n")
+    more = {
+        "explain": ["5Right"],
+        "replay": ["--definition", "tests.neurons.history:Doubling"],
+        "hints": ["--offline"],
+    }.get(command, [])
+    found = CliRunner().invoke(app, [command, *more, "--state", str(tmp_path)])
+    assert found.exit_code == exits.STATE, found.output
+    assert f"{history.path}: line 1 is damaged: {lacks}: Field required" in found.output
+
+
+def test_what_is_no_text_is_not_quoted_whole(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b'{"schema":3,"text":"' + b"y" * 100_000 + b'\xff"}\n')
+    with pytest.raises(StateError, match="line 1 is damaged: byte 100020 is no UTF-8") as caught:
+        list(read(path))
+    assert len(str(caught.value)) < 300
+
+
+GONE = object()
+
+
+def places(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The way to everything inside of `value`; of a list to its first item."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value[:1])
+    for key, item in inside:
+        yield (*at, key)
+        if isinstance(item, dict | list) and key not in ("answer", "challenge", "path"):
+            yield from places(item, (*at, key))
+
+
+def changed(line: Any, place: tuple[str | int, ...], value: Any) -> Any:
+    """A copy of `line` with `value` in that place, or without it."""
+    copy = json.loads(json.dumps(line))
+    inner = copy
+    for key in place[:-1]:
+        inner = inner[key]
+    if value is not GONE:
+        inner[place[-1]] = value
+    else:
+        del inner[place[-1]]
+    return copy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from subnet.errors import StateError
+from tests.neurons.history import bare, bare_reply
 from validators import journal as book
 from validators.journal import Journal
 from validators.ledger import Ledger, Outcome
 from validators.recovery import UNKNOWN, finish_held, recover
+from validators.signatures import Signed, verified
 
 
 @pytest.fixture
@@ -30,7 +34,8 @@ def open_journal(folder: Path, **limits: Any) -> Journal:
 
 def line(number: int) -> dict[str, Any]:
     weights = {"set": False, "problem": "the round was cut short before its weights"}
-    return {"kind": "round", "round": number, "weights": weights, "replies": [{"score": 0.5}]}
+    found = bare(number, replies=[bare_reply(score=0.5)])
+    return {**found, "weights": found["weights"] | weights}
 
 
 def remember(ledger: Ledger, number: int) -> None:
@@ -84,8 +89,12 @@ def test_killed_while_the_weights_waited(folder: Path, caplog: pytest.LogCapture
         remember(ledger, 2)
     with caplog.at_level(logging.WARNING):
         first, second = start(folder)
-    assert (second["round"], second["recovered"], second["replies"]) == (2, True, [{"score": 0.5}])
-    assert second["weights"] == {"set": False, "problem": UNKNOWN}
+    assert (second["round"], second["recovered"], second["replies"]) == (
+        2,
+        True,
+        line(2)["replies"],
+    )
+    assert second["weights"] == line(2)["weights"] | {"problem": UNKNOWN}
     assert "recovered" not in first and "round 2 was cut off" in caplog.text
 
 
@@ -150,3 +159,26 @@ def test_a_round_that_failed_after_it_was_remembered_is_written_by_the_next(fold
         finish_held(journal, ledger)
         whole_round(ledger, journal, 2)
     assert [found["round"] for found in lines(folder)] == [1, 2]
+
+
+def test_a_line_that_an_older_version_held_stays_of_that_version(folder: Path) -> None:
+    """It has no signatures: else it would be said of every answer that nobody signed it."""
+    with open_ledger(folder) as ledger, open_journal(folder) as journal:
+        journal.hold(line(1))
+        remember(ledger, 1)
+    held = folder / "journal.jsonl.held"
+    older = json.loads(held.read_text())
+    del older["schema"]
+    held.write_text(json.dumps(older))
+    (found,) = start(folder)
+    assert (found["schema"], found["written"], found["recovered"]) == (book.SCHEMA, 2, True)
+    assert verified(found, found["replies"][0]) is Signed.NOT_KEPT
+
+
+def test_a_held_line_that_is_no_rounds_is_said(folder: Path) -> None:
+    with open_journal(folder) as journal:
+        for data in (b"[]", b"{}", b'{"round": 1, "weights": 5}', b"\xff" * 9000):
+            (folder / "journal.jsonl.held").write_bytes(data)
+            with pytest.raises(StateError, match="held: not a line of a journal") as caught:
+                journal.find_held()
+            assert len(str(caught.value)) < 400

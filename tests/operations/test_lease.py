@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from subnet.errors import LeaseLost
+from subnet.errors import InvalidSetting, LeaseLost
 from tests.wire.redisserver import RedisServer, needs_redis, redis_server
 from validators.lease import GRACE_BLOCKS, Lease, open_lease
 
@@ -113,3 +113,14 @@ async def test_without_redis_nobody_leads_and_nobody_sets_weights(server: RedisS
         assert not waiting.done()
         server.start()
         await waiting
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://host:port", "redis://:pass/word@host:6379", "redis://[::1"]
+)
+async def test_an_address_that_is_none_is_a_setting_to_mend_and_not_quoted(url: str) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        async with open_lease(url, netuid=2, hotkey="5V", lease_s=60.0):
+            pass
+    text = str(caught.value)
+    assert text == "setting validator.lease in the settings: no address of Redis"

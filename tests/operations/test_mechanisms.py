@@ -23,6 +23,7 @@ from chain.types import AccountId, NetUid
 from subnet.cli.app import app
 from tests.neurons import unanswered
 from tests.neurons.ground import ALICE, Stage, alices_subnet, open_bench, settings_of
+from tests.neurons.history import bare
 from tests.neurons.test_neuron_processes import World, founded, player, world
 from tests.neurons.unanswered import Unanswered
 from validators import journal, loop, rows
@@ -65,7 +66,7 @@ class Both(Stage):
         moment = await self.moment()
         report = await rows.set_weights_if_due(self.bench, moment, {}, **how)
         self.bench.watch.set_weights(report, moment.schedule.epochs)
-        line = {"kind": "round", "round": 1, "epoch": moment.schedule.epochs, "replies": []}
+        line = bare(1, epoch=moment.schedule.epochs)
         self.bench.note({**line, "weights": dataclasses.asdict(report)})
         return report
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from subnet.cli import exits
 from subnet.cli.app import app
+from tests.neurons.history import bare
 from validators.journal import Journal
 from validators.status import DAY_S, read_status
 
@@ -24,11 +25,8 @@ def standing(epoch: int, vtrust: float, *above: tuple[int, str, float], **more: 
 
 
 def a_round(number: int, **weights: Any) -> dict[str, Any]:
-    report = {"set": False, "read_back": None, "block": None, "problem": None, "code": None}
-    return {
-        "kind": "round", "round": number, "epoch": number, "time": 100.0 * number,
-        "weights": report | weights,
-    }  # fmt: skip
+    line = bare(number, epoch=number, time=100.0 * number)
+    return {**line, "weights": line["weights"] | {"code": None} | weights}
 
 
 LANDED = {"set": True, "read_back": True, "block": 21}

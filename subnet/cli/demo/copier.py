@@ -123,7 +123,9 @@ class Copier:
                 "validator": self._hotkey.ss58_address,
                 "block": schedule.block,
                 "epoch": schedule.epochs,
+                "tasks": [],
                 "replies": [],
+                "scores": {},
                 "weights": dataclasses.asdict(report),
             }
         )
