@@ -68,21 +68,23 @@ class Beacon:
         )
 
 
-async def next_beacon(chain: Chain, rate: float) -> Beacon:
+async def next_beacon(chain: Chain, rate: float, *, since: int = 0) -> Beacon:
     """Wait for the block after the newest one to be final, however often the chain goes away
     meanwhile: the answers that came are not to be lost. Raises ChainRefused.
+
+    `since` is the round's own block: the node that is asked now may be behind the one that gave it.
     """
     for pause in itertools.chain(RETRY_S, itertools.repeat(RETRY_S[-1])):
         try:
-            return await _next_beacon(chain, rate)
+            return await _next_beacon(chain, rate, since)
         except ChainAway as error:
             log.warning("%s; who is looked at will be drawn by a later block", error)
         await asyncio.sleep(pause)
     raise AssertionError("unreachable")
 
 
-async def _next_beacon(chain: Chain, rate: float) -> Beacon:
-    answered_at = await chain.block()
+async def _next_beacon(chain: Chain, rate: float, since: int) -> Beacon:
+    answered_at = max(await chain.block(), since)
     block = answered_at + 1
     async with aclosing(chain.blocks(finalized=True)) as numbers:
         async for number in numbers:

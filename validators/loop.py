@@ -209,7 +209,9 @@ async def run_round(bench: Bench, moment: Moment) -> dict[str, Any]:
     )
     asked, beacon = await ask(bench, turn, targets), None
     if bench.subnet.audit_rate < 1.0:
-        beacon = await next_beacon(bench.chain, bench.subnet.audit_rate)
+        beacon = await next_beacon(
+            bench.chain, bench.subnet.audit_rate, since=moment.metagraph.block
+        )
         asked = draw(beacon, asked)
     judged = await judge(bench.subnet, asked)
     weights = WeightsReport(problem=CUT_SHORT)

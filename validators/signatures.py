@@ -136,7 +136,9 @@ def find_forged(line: Line, entry: Line, *, question: bytes | None = None) -> st
 def _find_forged(line: Line, entry: Line, question: bytes | None) -> str | None:
     kept = entry.get("signature")
     if kept is None:
-        if "withheld" in entry or _written(line) < SINCE_SCHEMA:
+        if "withheld" in entry:
+            return _find_told(entry)
+        if _written(line) < SINCE_SCHEMA:
             return None
         if entry["failure"] is None:
             return "an answer that no miner signed"
@@ -168,6 +170,17 @@ def _find_forged(line: Line, entry: Line, question: bytes | None) -> str | None:
     what = "answer" if entry["failure"] is None else "response"
     to = "to this question" if version == BOUND else "at this time"
     return f"{entry['hotkey']} did not sign this {what} for {line['validator']} {to}"
+
+
+def _find_told(entry: Line) -> str | None:
+    """What is wrong with a reply of which the answer is said to be withheld."""
+    if any(entry.get(key) is not None for key in ("answer", "body", "left_out", "came")):
+        return "an answer that is withheld, and yet told"
+    if (entry["failure"] is None) != (entry["withheld"] is not None):
+        return "withheld, and no answer, or an answer, and not withheld"
+    if entry["failure"] is None and entry["signed"] is not True:
+        return "an answer that no miner signed"
+    return None
 
 
 def question_bytes(line: Line, task: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import stat
 import subprocess
@@ -18,6 +19,7 @@ from subnet.protocol import Answer, Challenge, Reply, Task
 from validators.prompts.secret import open_secret, stream_seed
 from validators.prompts.stream import Stream, digest, normalized, prompt_digest
 from validators.prompts.vault import Vault
+from validators.prompts.withheld import Withheld, open_withheld
 
 
 class Number(Challenge):
@@ -194,6 +196,37 @@ async def test_a_full_disk_keeps_questions_at_home(tmp_path: Path) -> None:
     with pytest.raises(StateError):
         vault.take(sealing)
     assert vault.find(1) == sealing
+
+
+async def test_a_file_that_does_not_tell_what_was_sealed_last(tmp_path: Path) -> None:
+    """Those of earlier versions do not; the epoch of an upgrade is sealed once all the same."""
+    path = tmp_path / "sealed.json"
+    vault = Vault(Dice(), seed=b"s", asked=never, path=path)
+    vault.take(await vault.seal(5, netuid=1, validator="v", turns=2, tasks=1))
+    document = json.loads(path.read_text())
+    for key in ("newest", "secret", "beacon"):
+        del document[key]
+    path.write_text(json.dumps(document))
+    vault = Vault(Dice(), seed=b"t", asked=never, path=path)
+    sealing = vault.find(5)
+    assert sealing is not None and vault.left(5) == 1
+    vault.take(sealing)
+    (over,) = vault.finished(5)
+    vault.drop(over)
+    for again in (vault, Vault(Dice(), seed=b"u", asked=never, path=path)):
+        assert (again.left(4), again.left(5), again.left(6)) == (0, 0, None)
+
+
+def test_a_withheld_line_that_was_cut_short_takes_no_other_with_it(tmp_path: Path) -> None:
+    withheld = Withheld(tmp_path)
+    withheld.keep(7, "root", 0, "{}", {}, {})
+    path = tmp_path / "withheld.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    withheld.keep(7, "root", 1, "{}", {}, {})
+    key = withheld.find_key(7)
+    assert key is not None
+    (found,) = open_withheld(path.read_bytes().splitlines(), 7, key)
+    assert found.index == 1
 
 
 def test_the_secret_is_drawn_once_and_kept_to_oneself(tmp_path: Path) -> None:

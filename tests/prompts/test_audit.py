@@ -18,8 +18,10 @@ from chain.runtime.pallets.subtensor import storage
 from chain.runtime.pallets.subtensor.records import StorageIndex
 from chain.types import NetUid
 from subnet.cli import exits
+from subnet.errors import StateError
 from tests.neurons.ground import ALICE
 from tests.prompts.town import HOTKEY, MINERS, TEMPO, Each, Grouped, Sums, Town, town
+from validators import journal
 from validators.audit import Flaw, audit
 from validators.audit.epoch import needed
 from validators.loop import run_round
@@ -243,6 +245,16 @@ def test_of_other_epochs_only_what_is_remembered_is_kept() -> None:
     (kept, *others) = needed([line, leaves, {**line, "epoch": 2}, later, reveal], 2)
     assert others == [{**line, "epoch": 2}, reveal]
     assert len(json.dumps(kept)) < 300
+
+
+async def test_another_journal_that_is_damaged_is_nothing_against_this_validator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "journal.jsonl"
+    other.write_text('{"schema":3,"kind":"round","round":1}\n')
+    async with town(tmp_path, monkeypatch, Sums()) as place:
+        with pytest.raises(StateError, match="line 1 is damaged: time: Field required"):
+            await place.audit(1, [], others=journal.read(other))
 
 
 async def test_a_reference_of_ones_own_makes_nobody_honest(

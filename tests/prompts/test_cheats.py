@@ -15,12 +15,15 @@ from typing import Any
 
 import pytest
 
-from chain.client.calls import batch
+from chain.client.calls import Call, batch
 from chain.client.commitment import commitment_call
+from chain.runtime.pallets.drand import extrinsic
 from subnet.protocol import Task
 from subnet.wire.dendrite import Dendrite
-from tests.prompts.town import HOTKEY, MINERS, Sum, Sums, Town, town
+from tests.devnet.test_drand import PULSE
+from tests.prompts.town import HOTKEY, MINERS, Each, Grouped, Sum, Sums, Town, town
 from validators.audit import Audit, Flaw
+from validators.audit.roots import parsed
 from validators.loop import ask, publish, run_round, seal
 from validators.moment import Moment
 from validators.prompts.posting import fix_questions, published
@@ -111,6 +114,102 @@ async def test_two_sets_of_questions_and_only_the_better_told(
 
 
 @pytest.mark.slow
+async def test_a_second_row_that_is_revealed_after_the_one_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with town(tmp_path, monkeypatch, Sums(), hidden=True) as place:
+        epoch = (await place.round())["epoch"]
+        (pending,) = place.bench.commits.pending
+        assert pending.salted is not None
+        other = dataclasses.replace(pending.salted, row={3: 65535}, salt=tuple(range(16)))
+        await place.chain.commit_weights(HOTKEY, other)
+        await place.to_next_epoch()
+        await place.moment()
+        assert (await place.audit(epoch)).unchecked == []
+        await place.chain.reveal_weights(HOTKEY, other)
+        await place.to_next_epoch()
+        await place.moment()
+        found = await place.audit(epoch)
+        assert (found.verdict, found.row) == ("incomplete", pending.row)
+        (text,) = found.unchecked
+        assert text.endswith("another one has taken its place, {3: 65535}")
+
+
+@pytest.mark.slow
+async def test_an_instance_that_comes_back_long_after_the_other_one_took_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with town(tmp_path, monkeypatch, Sums()) as place:
+        line = await place.round()
+        me, bench, epoch = HOTKEY.ss58_address, place.bench, line["epoch"]
+        heir = Vault(bench.subnet, seed=b"heir", asked=bench.ledger.was_asked)
+        for number in range(epoch, epoch + 4):
+            metagraph = await place.chain.metagraph(place.netuid)
+            assert await fix_questions(
+                heir, place.chain, HOTKEY, metagraph, number, turns=1, tasks=1
+            )
+            await place.to_next_epoch()
+        held = await place.chain.commitment(place.netuid, me)
+        assert held is not None and all(item.epoch > epoch for item in parsed(held))
+        await publish(bench, await place.chain.schedule(place.netuid))
+        found = await place.audit(epoch)
+        assert (found.verdict, found.differences) == ("incomplete", [])
+        assert "the journal says that it knows nothing of it" in found.unchecked[0]
+
+
+@pytest.mark.slow
+async def test_a_root_that_a_sealed_commitment_takes_off_the_chain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is opened the chain holds nothing, as if there had never been a root."""
+    async with town(tmp_path, monkeypatch, Sums()) as place:
+        moment = await place.moment()
+        epoch, bench = moment.schedule.epochs, place.bench
+        hidden = bench.vault.find(epoch)
+        assert hidden is not None
+        sealed = {"TimelockEncrypted": {"encrypted": "0x00", "reveal_round": PULSE.round}}
+        args = {"netuid": place.netuid, "info": {"fields": [[sealed]]}}
+        call = Call("Commitments", "set_commitment", args)
+        await place.chain.submit(call, HOTKEY, role="hotkey")
+        place.node.submit(extrinsic([PULSE], place.node.head.number))
+        await place.node.mine(2)
+        assert await place.chain.commitment(place.netuid, HOTKEY.ss58_address) is None
+        again = Vault(bench.subnet, seed=b"again", asked=bench.ledger.was_asked)
+        assert await fix_questions(
+            again, place.chain, HOTKEY, moment.metagraph, epoch, turns=1, tasks=1
+        )
+        now = dataclasses.replace(moment, metagraph=await place.chain.metagraph(place.netuid))
+        liar = dataclasses.replace(bench, vault=again)
+        await run_round(liar, now)
+        await place.to_next_epoch()
+        await publish(liar, await place.chain.schedule(place.netuid))
+        found = await place.audit(epoch)
+        (difference,) = found.differences
+        assert difference.flaw is Flaw.ROOT_UNTOLD
+        assert hidden.tree.root.hex()[:16] in difference.where
+        assert "several roots of one epoch" in found.unchecked[-1]
+
+
+@pytest.mark.parametrize("definition", [Sums(), Grouped(), Each()])
+@pytest.mark.slow
+async def test_a_validator_that_deals_a_friend_the_questions_it_likes(
+    definition: Sums, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with town(tmp_path, monkeypatch, definition) as place:
+        await place.epochs()
+        assert (await place.audit(await place.epochs())).verdict == "honest"
+        hotkeys = [key.ss58_address for key in MINERS]
+        dealt = sorted(hotkeys, reverse=definition.groups == "each")
+        vault = place.bench.vault
+        monkeypatch.setattr(vault, "_audiences", lambda hotkeys: dealt)
+        await place.epochs()
+        found = await place.audit(await place.epochs())
+        assert (found.verdict, found.differences) == ("incomplete", [])
+        (text,) = found.unchecked
+        assert "not dealt as the definition does: task 0 of its seed goes to " in text
+
+
+@pytest.mark.slow
 async def test_several_commitments_in_one_block_are_not_all_to_be_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +294,13 @@ async def test_a_validator_that_puts_words_into_miners_mouths(
 
         assert await named(unsigned) == [(Flaw.ANSWER_FORGED, "an answer that no miner signed")]
 
+        def hidden(entry: dict[str, Any]) -> None:
+            unsigned(entry)
+            entry.update(withheld=None)
+
+        ((_, problem),) = await named(hidden)
+        assert problem == "withheld, and the question is nobody's own words"
+
         def malformed(entry: dict[str, Any]) -> None:
             body = json.dumps(entry["answer"], separators=(",", ":")).encode()
             came = {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
@@ -231,6 +337,12 @@ async def test_a_validator_that_puts_words_into_miners_mouths(
 
         first, second = await named(swapped)
         assert "did not sign this answer" in first[1] and "told twice" in second[1]
+
+        # Another path than the definition's, of which a miner signs that it knows none.
+        lines = copy.deepcopy(place.lines())
+        (told,) = (line for line in lines if line["kind"] == "round")
+        told["path"] = "/other"
+        assert "asked at '/other'" in (await place.audit(epoch, lines)).unchecked[0]
 
         # An older version kept no signatures: whoever says so is not honest, and not proved wrong.
         lines = copy.deepcopy(place.lines())

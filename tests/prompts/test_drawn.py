@@ -92,6 +92,12 @@ async def test_a_draw_and_what_can_be_wrong_with_it(
 
         await _planted(place, epoch)
 
+        # By what miners signed for, the draw was there before they were asked.
+        monkeypatch.setattr("validators.audit.drawn.CLOCKS_S", -3600.0)
+        found = await place.audit(epoch)
+        assert (found.verdict, len(found.unchecked)) == ("incomplete", 2)
+        assert f"24 of 24 were asked when block {beacon.block} was there" in found.unchecked[-1]
+
 
 def _all(place: Town, epoch: int) -> list[dict[str, Any]]:
     rounds = [line for line in place.lines() if (line["kind"], line["epoch"]) == ("round", epoch)]
@@ -163,6 +169,9 @@ async def test_a_chain_that_goes_away_once_the_answers_are_there(
             beacon = await drawing
             assert before < beacon.block == beacon.answered_at + 1
             assert beacon.hash == await chain.block_hash(beacon.block)
+            # The node that gave the round its block was ahead of this one.
+            ahead = beacon.block + 20
+            assert (await next_beacon(chain, 0.5, since=ahead)).answered_at >= ahead
     finally:
         await node.kill()
 

@@ -187,8 +187,12 @@ async def test_who_knows_what_only_another_was_told_is_named(
         shared: dict[str, str] = {}
         for miner in miners:
             miner.known = shared
-        epoch = await place.epochs()
-        found = await place.audit(epoch)
+        # Who is asked both probes before any plant, one time in four, knows nothing to tell.
+        for _ in range(12):
+            epoch = await place.epochs()
+            found = await place.audit(epoch)
+            if found.leaks:
+                break
         assert (found.verdict, found.differences) == ("leaked", [])
         leak = found.leaks[0]
         assert leak.validator == leak.asker == HOTKEY.ss58_address

@@ -10,7 +10,12 @@ from chain.errors import ChainRefused
 from chain.types import AccountId
 from subnet.definition import Subnet
 from validators.audit.findings import Audit, Difference, Flaw, Line
+from validators.audit.signed import time_of
 from validators.drawing import Beacon
+from validators.signatures import asked_at
+
+CLOCKS_S = 12.0
+"""So far apart the clocks of a validator and of its miners can be, and the chain's with them."""
 
 
 async def check_draws(
@@ -20,6 +25,8 @@ async def check_draws(
     for line in rounds:
         where = f"round {line['round']}"
         beacon = await _beacon(chain, found, subnet.audit_rate, line, where)
+        if beacon is not None:
+            await _check_time(chain, found, beacon, line, where)
         for entry in line["replies"]:
             drawn = beacon is None or beacon.draws(
                 entry["task"], bytes(AccountId.from_ss58(entry["hotkey"]))
@@ -29,6 +36,21 @@ async def check_draws(
                 found.differences.append(
                     Difference(Flaw.DRAWN, text, entry.get("audited", True), drawn)
                 )
+
+
+async def _check_time(chain: Chain, found: Audit, beacon: Beacon, line: Line, where: str) -> None:
+    """Whoever asks when the draw is known already can tell a friend of it."""
+    asked = [at for entry in line["replies"] if entry["signed"] and (at := asked_at(entry))]
+    try:
+        drawn = await time_of(chain, beacon.block)
+    except ChainRefused:
+        return  # nor is there its hash, which is said
+    late = sum(at > drawn + CLOCKS_S for at in asked) if drawn is not None else 0
+    if late:
+        found.unchecked.append(
+            f"{where}: {late} of {len(asked)} were asked when block {beacon.block} was there, by "
+            "whose hash answers are looked at: a node was behind, or the draw was known"
+        )
 
 
 async def _beacon(chain: Chain, found: Audit, rate: float, line: Line, where: str) -> Beacon | None:

@@ -30,7 +30,7 @@ from validators.audit.receipts import check_receipts
 from validators.audit.roots import check_roots
 from validators.audit.rows import check_weights
 from validators.audit.scores import check_origin, check_scores, find_leaks, note_asked, note_code
-from validators.audit.sealed import check_leaves, check_questions, find_askable
+from validators.audit.sealed import check_dealt, check_leaves, check_questions, find_askable
 from validators.audit.seeds import check_seeds
 from validators.audit.signed import check_signed
 from validators.prompts.withheld import Opened
@@ -71,9 +71,12 @@ async def audit(
     `weights` is the public file's table. `no_judge` says why scores cannot be computed again; None
     when the judge is open. `opened` is what the epoch's audit key opens. `others` are lines of
     other validators, whose answers are searched for canaries too. `receipts` are those of
-    miners. Raises ChainAway, ChainRefused.
+    miners. Raises ChainAway, ChainRefused, and StateError for what `others` raise.
     """
     found = Audit(validator, netuid, epoch)
+    # What is published after the epoch may be known to anybody. Outside of what follows: that
+    # another's journal is damaged is nothing against this validator.
+    told = [line for line in others if (line.get("kind"), line.get("epoch")) == ("round", epoch)]
     try:
         mine = (
             line
@@ -82,10 +85,6 @@ async def audit(
         )
         asked: set[bytes] = set()
         lines = list(needed(note_asked(mine, subnet, epoch, asked), epoch))
-        # What is published after the epoch may be known to anybody.
-        told = [
-            line for line in others if (line.get("kind"), line.get("epoch")) == ("round", epoch)
-        ]
         await _audit(
             chain, found, subnet, lines, weights, no_judge, tolerance, list(opened), told, asked
         )
@@ -159,6 +158,7 @@ async def _audit(
     }
     await check_seeds(chain, found, history, published, leaves)
     check_questions(found, rounds, leaves, askable)
+    check_dealt(found, subnet, leaves, statements)
     await check_signed(chain, found, subnet, rounds, leaves, known)
     await check_draws(chain, found, subnet, rounds)
     note_code(found, subnet, rounds)

@@ -119,12 +119,27 @@ async def find_commitments(
     found: list[Commitment] = []
     at = through
     while at >= max(since, 1):
-        held = await chain.commitment(netuid, hotkey, at)
+        held = await newest_commitment(chain, netuid, hotkey, at)
         if held is None:
             break
         found.append(held)
         at = held.block - 1
     return found
+
+
+async def newest_commitment(
+    chain: Chain, netuid: int, hotkey: str, block: int
+) -> Commitment | None:
+    """What `hotkey` (ss58) published last until `block`, also where it stands there no more.
+
+    Of what was sealed to a later time nothing is left once that is opened: who could leave no trace
+    so could hide the root before it.
+    """
+    held = await chain.commitment(netuid, hotkey, block)
+    if held is not None:
+        return held
+    last = await chain.query("Commitments", "LastCommitment", netuid, hotkey, block=block)
+    return await chain.commitment(netuid, hotkey, int(last)) if last else None
 
 
 async def _count_commitments(chain: Chain, found: Audit, block: int) -> int:
@@ -151,14 +166,15 @@ async def start_of_epoch(chain: Chain, netuid: int, block: int) -> int:
 async def end_of_epoch(chain: Chain, found: Audit, block: int) -> int:
     """Last block of the epoch that `block` is in, as far as there are blocks."""
     low, high = block, await chain.block() + 1
-    planned = (await chain.schedule(found.netuid, block)).next_block
+    present = await chain.schedule(found.netuid, block)
+    planned = present.next_block
     # As planned, most of the time; but an owner can have an epoch run early, and the chain late.
     guesses = [] if planned is None else [planned, planned - 1]
     while high - low > 1:
         at = guesses.pop() if guesses else (low + high) // 2
         if not low < at < high:
             continue
-        if (await chain.schedule(found.netuid, at)).epochs <= found.epoch:
+        if (await chain.schedule(found.netuid, at)).epochs <= present.epochs:
             low = at
         else:
             high = at

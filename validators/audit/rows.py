@@ -119,6 +119,9 @@ async def _check_landed(
                 )
         for at in dict.fromkeys(blocks):
             await _compare_row(chain, found, line, number, report, at)
+        if report["commit"] is not None or report["reveal_round"] is not None:
+            end = await end_of_epoch(chain, found, blocks[0])
+            await _compare_row(chain, found, line, number, report, end, later=True)
 
 
 async def _compare_row(
@@ -128,10 +131,13 @@ async def _compare_row(
     mechanism: int,
     report: Mapping[str, Any],
     block: int,
+    *,
+    later: bool = False,
 ) -> None:
     """A row as it was meant against the one of the chain at `block`.
 
-    The chain takes away what was set on a seat that is sold, and cuts shares above its limit.
+    The chain takes away what was set on a seat that is sold, and cuts shares above its limit. One
+    that took its place `later` may be another instance's.
     """
     then = await chain.metagraph(found.netuid, report["block"] - 1)
     now = await chain.metagraph(found.netuid, block)
@@ -140,7 +146,7 @@ async def _compare_row(
         found.netuid, me.uid, block, mechanism=mechanism
     )  # fmt: skip
     there, meant = _row(held), _row(report["meant"])
-    if mechanism == 0:
+    if mechanism == 0 and not later:
         found.row = there
     seats = {neuron.uid: neuron.hotkey for neuron in now.neurons}
     sold = {n.uid for n in then.neurons if seats.get(n.uid) != n.hotkey}
@@ -154,6 +160,9 @@ async def _compare_row(
             found.notes.append(f"{_name(mechanism)} was cut to the chain's limit of {limit}")
             return
     where = f"round {line['round']}, {_name(mechanism)} in block {block}"
+    if later:
+        found.unchecked.append(f"{where}: another one has taken its place, {there}")
+        return
     found.differences.append(Difference(Flaw.WEIGHTS_ON_CHAIN, where, meant, there))
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from chain.client.chain import Chain
 from chain.client.metagraph import Metagraph
 from scoring.verify.merkle import is_hash_member, is_member
+from subnet.definition import Subnet
 from validators.audit.findings import Audit, Difference, Flaw, Line
-from validators.prompts.leaf import Leaf, NoLeaf, Statement, is_for
+from validators.prompts.leaf import ALL, NOT, Leaf, NoLeaf, Statement, group_names, is_for
 from validators.prompts.withheld import Opened
 from validators.sampler import sample
 
@@ -109,6 +111,52 @@ def _check_leaf(
 
 
 # The questions
+
+
+def check_dealt(
+    found: Audit, subnet: Subnet[Any, Any], leaves: Leaves, statements: Mapping[str, Statement]
+) -> None:
+    """Who gets which question is as the definition deals: who could choose could favour a friend.
+
+    By another version of the definition it may be right.
+    """
+    for root, sealed in leaves.items():
+        if root not in statements or len(sealed) != statements[root].count:
+            continue  # some are hidden, or missing, which is said
+        problem = _find_misdealt(subnet.groups, list(sealed.values()))
+        if problem is not None:
+            found.unchecked.append(f"root {root[:16]}: not dealt as the definition does: {problem}")
+
+
+def _find_misdealt(groups: int | str, leaves: Sequence[Leaf]) -> str | None:
+    drawn = sorted((leaf for leaf in leaves if leaf.number >= 0), key=lambda leaf: leaf.number)
+    if groups == "each":
+        audiences = sorted({leaf.audience for leaf in drawn})
+        strange = [who for who in audiences if "/" in who or (who == ALL and len(audiences) > 1)]
+        if strange:
+            return f"a question to {strange[0]}"
+    else:
+        audiences = list(group_names(int(groups)))
+    turns = 1 + max((leaf.turn for leaf in leaves), default=-1)
+    tasks = len(drawn) // max(1, turns * len(audiences))
+    right = [(turn, who) for turn in range(turns) for who in audiences for _ in range(tasks)]
+    for leaf, place in zip_longest(drawn, right):
+        if leaf is None or place is None:
+            return f"{len(drawn)} questions, which cannot be dealt evenly"
+        if (leaf.turn, leaf.audience) != place:
+            text = f"task {leaf.number} of its seed goes to {leaf.audience} in turn {leaf.turn}"
+            return f"{text}, and not to {place[1]} in turn {place[0]}"
+    planted = Counter((leaf.number, leaf.audience) for leaf in leaves if leaf.number < 0)
+    for number, _ in planted:
+        place, both = -1 - number, {who for other, who in planted if other == number}
+        if len(audiences) < 2 or place >= len(audiences):
+            return f"a canary {place}"
+        other = NOT + audiences[place]
+        if groups == "each":
+            other = audiences[(place + 1) % len(audiences)]
+        if both != {audiences[place], other} or max(planted.values()) > 1:
+            return f"canary {place} goes to {', '.join(sorted(both))}"
+    return None
 
 
 def check_questions(found: Audit, rounds: Sequence[Line], leaves: Leaves, askable: Askable) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from chain.client.chain import Chain
 from validators.audit.findings import Audit, Difference, Flaw, Line
-from validators.audit.roots import find_commitments, parsed, start_of_epoch
+from validators.audit.roots import find_commitments, newest_commitment, parsed, start_of_epoch
 from validators.audit.sealed import Leaves
 from validators.prompts.leaf import Statement
 from validators.prompts.secret import sealing_seed
@@ -61,7 +61,7 @@ async def _look_back(chain: Chain, found: Audit, block: int) -> History | None:
     Other things can have been published under the same hotkey.
     """
     for _ in range(MOST_BACK):
-        held = await chain.commitment(found.netuid, found.validator, block - 1)
+        held = await newest_commitment(chain, found.netuid, found.validator, block - 1)
         if held is None:
             return []
         if statements := parsed(held):

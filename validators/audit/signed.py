@@ -40,13 +40,21 @@ async def check_signed(
     """Every answer of `rounds` is one that its miner signed, and was asked for when it may be."""
     for line in rounds:
         root, where = str(line.get("root")), f"round {line['round']}"
-        since = await _time_of(chain, found.roots.get(root))
+        since = await time_of(chain, found.roots.get(root))
         _check_bytes(found, subnet, line, where)
+        if line.get("path", subnet.path) != subnet.path:
+            # A miner signs that it knows no such path, and that is not its answer.
+            text = f"{where}: asked at {line['path']!r}, and the definition here at {subnet.path!r}"
+            found.unchecked.append(text)
         kinds: Counter[Signed] = Counter()
         for entry in line["replies"]:
             at = f"{where}, task {entry['task']}, miner {entry['hotkey']}"
             leaf = leaves.get(root, {}).get(entry["task"])
             question = None
+            if leaf is not None and not leaf.organic and "withheld" in entry:
+                text = f"{at}: withheld, and the question is nobody's own words"
+                found.differences.append(Difference(Flaw.ANSWER_FORGED, text))
+                continue
             if leaf is not None and "withheld" in entry:
                 entry = _with_withheld(entry, opened.get((root, leaf.index)))
                 question = codec.encode(task_of(subnet, leaf).challenge)
@@ -81,8 +89,8 @@ def _note_kinds(found: Audit, where: str, kinds: Mapping[Signed, int]) -> None:
                                "miners'; their signatures are withheld")  # fmt: skip
     if count := kinds.get(Signed.ANSWER):
         found.notes.append(
-            f"{where}: {count} answers are signed without their question, by miners of an older "
-            "version"
+            f"{where}: {count} answers are signed without their question: by miners of other "
+            "versions, or because they were not asked to"
         )
 
 
@@ -137,7 +145,7 @@ def _with_withheld(entry: Mapping[str, Any], kept: Opened | None) -> dict[str, A
     return {**entry, "signature": signature, "body": base64.b64encode(body).decode()}
 
 
-async def _time_of(chain: Chain, block: int | None) -> float | None:
+async def time_of(chain: Chain, block: int | None) -> float | None:
     """When `block` was made, Unix time in seconds."""
     if block is None:
         return None

@@ -141,6 +141,11 @@ def is_for(audience: str, seed: str, hotkey: str) -> bool:
     return inside != bool(found[1])
 
 
+def group_names(groups: int) -> tuple[str, ...]:
+    """The audiences that `groups` groups are, in order."""
+    return (ALL,) if groups == 1 else tuple(f"{group}/{groups}" for group in range(groups))
+
+
 def group_of(seed: str, hotkey: str, groups: int) -> int:
     """The group of `hotkey` among `groups`, from 0."""
     drawn = hashlib.sha256(bytes.fromhex(seed) + hotkey.encode()).digest()

@@ -141,10 +141,19 @@ def _still_needed(fields: tuple[bytes, ...], epoch: int) -> tuple[bytes, ...]:
 async def find_beside(chain: Chain, netuid: int, hotkey: str, sealing: Sealing) -> frozenset[str]:
     """Other roots (hex) that the chain has held of the epoch of `sealing`. Raises ChainAway.
 
-    Those that were there when its own came, and those that came beside it since.
+    Those that were there when its own came, and those that came since, as far as the node still
+    knows: another instance may have gone on for long.
     """
-    held = await chain.commitment(netuid, hotkey)
-    return _beside(() if held is None else held.fields, sealing).union(sealing.beside)
+    found, at = set(sealing.beside), None
+    try:
+        while (held := await chain.commitment(netuid, hotkey, at)) is not None:
+            found |= _beside(held.fields, sealing)
+            at = held.block - 1
+            if sealing.block is None or at < sealing.block:
+                break
+    except ChainRefused as error:
+        log.warning("what came beside the root of epoch %d is not known: %s", sealing.epoch, error)
+    return frozenset(found)
 
 
 def _beside(fields: Iterable[bytes], sealing: Sealing) -> frozenset[str]:

@@ -100,6 +100,8 @@ class Sealings:
                 for item in document["sealings"]
             )
             self.newest = document.get("newest")
+            if self.newest is None:  # a file of a version that did not tell
+                self.newest = max((item.epoch for item in self.items), default=None)
             secret, beacon = document.get("secret"), document.get("beacon")
             self.secret = None if secret is None else bytes.fromhex(secret)
             self.beacon = None if beacon is None else bytes.fromhex(beacon)

@@ -22,7 +22,7 @@ from scoring.verify.merkle import leaf_hash
 from subnet.definition import Subnet
 from subnet.errors import DefinitionError
 from subnet.protocol import A, C, Reply, Target, Task
-from validators.prompts.leaf import ALL, NOT, SALT_BYTES, Leaf, is_for
+from validators.prompts.leaf import ALL, NOT, SALT_BYTES, Leaf, group_names, is_for
 from validators.prompts.origin import canary_seed
 from validators.prompts.sealing import Sealing, Sealings
 from validators.prompts.secret import sealing_seed
@@ -272,7 +272,7 @@ class Vault(Generic[C, A]):
         groups = self._subnet.groups
         if groups == "each":
             return sorted(hotkeys) or [ALL]  # nobody is there: who comes gets these
-        return [ALL] if groups == 1 else [f"{group}/{groups}" for group in range(groups)]
+        return list(group_names(groups))
 
     def _canaries(self, audiences: Sequence[str], seed: bytes) -> list[tuple[str, Drawn[C]]]:
         """A plant for each audience, and its probe for others: all others, or the next miner."""

@@ -82,7 +82,9 @@ class Withheld:
         line = {"schema": SCHEMA, "epoch": epoch, "sealed": base64.b64encode(sealed).decode()}
         path = self._folder / FILE
         try:
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+            with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+b") as file:
+                if file.tell() and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n":
+                    file.write(b"\n")  # a line that a kill cut short must not take this one with it
                 file.write(json.dumps(line).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
