@@ -63,12 +63,19 @@ class Signer(Protocol):
     """What can sign: a Keypair of the SDK, or anything the SDK takes as a signer."""
 
     @property
-    def ss58_address(self) -> str: ...  # noqa: D102
+    def ss58_address(self) -> str:
+        """Its address."""
+
     @property
-    def public_key(self) -> bytes: ...  # noqa: D102
+    def public_key(self) -> bytes:
+        """The 32 bytes in it."""
+
     @property
-    def crypto_type(self) -> int: ...  # noqa: D102
-    def sign(self, payload: bytes) -> bytes: ...  # noqa: D102
+    def crypto_type(self) -> int:
+        """0 for ed25519, 1 for sr25519."""
+
+    def sign(self, payload: bytes) -> bytes:
+        """The signature for `payload`, 64 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,13 +469,12 @@ class Chain:
     async def _send(
         self, request: Any, signer: Signer, role: str, nonce: int | None = None
     ) -> Receipt:
-        deadline = ERA_BLOCKS * await self.block_time()
+        era_s = ERA_BLOCKS * await self.block_time()
         with translated(self.endpoint):
             # The SDK caches next nonces, and after a shielded pair n, n+1 it remembers n.
             self._substrate.raw.clear_nonce_cache_for_account(signer.ss58_address)
         with translated(self.endpoint):
-            async with asyncio.timeout(deadline):
-                result = await self._while_heard(self._executed(request, signer, role, nonce))
+            result = await self._while_heard(self._executed(request, signer, role, nonce), era_s)
         if not result.success:
             raise self._refusal(result)
         block, _, index = str(result.extrinsic_id).partition("-")
@@ -501,23 +507,32 @@ class Chain:
         result = await self._substrate.submit(plan.call, signer, nonce=nonce)
         return dataclasses.replace(result, data={**result.data, **plan.extras})
 
-    async def _while_heard(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _while_heard(self, work: Coroutine[Any, Any, T], limit_s: float) -> T:
         """The result of `work`, which may take many blocks; ChainAway once no read is answered.
 
         The SDK's own pings find a dead socket after most of a minute, and never a node that
         answers pings and nothing else: there an extrinsic was waited for to the end of its era.
+        After `limit_s` it is waited for no more; the read under way then still says whether the
+        connection is dead, and to be replaced.
         """
+        clock = asyncio.get_running_loop().time
+        end = clock() + limit_s
         task = asyncio.create_task(work)
         try:
-            while True:
-                done, _ = await asyncio.wait({task}, timeout=self._quiet_s)
-                if done:
-                    return task.result()
-                await self.block()
+            while not task.done():
+                left = end - clock()
+                if left <= 0:
+                    raise TimeoutError(
+                        f"an extrinsic was not final within its era of {limit_s:g} s"
+                    )
+                await asyncio.wait({task}, timeout=min(left, self._quiet_s))
+                if not task.done():
+                    await self.block()
+            return task.result()
         finally:
+            task.add_done_callback(lambda late: late.cancelled() or late.exception())
             if not task.done():
                 task.cancel()
-                task.add_done_callback(lambda late: late.cancelled() or late.exception())
                 await asyncio.wait({task}, timeout=CLOSE_S)
 
     async def _composed(self, call: Call) -> tuple[str, str, dict[str, Any]]:

@@ -69,4 +69,7 @@ def refusal(endpoint: str, error: Any) -> ChainError:
 
 
 def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split())
+    if not text and isinstance(error, TimeoutError):
+        return "no answer in time"
+    return text or type(error).__name__

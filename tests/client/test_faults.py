@@ -54,6 +54,16 @@ def test_away(error: Exception) -> None:
         raise error
 
 
+def test_an_error_without_words_is_told_in_some() -> None:
+    """The SDK and asyncio raise some that say nothing."""
+    with pytest.raises(ChainAway) as timed_out, translated(ENDPOINT):
+        raise TimeoutError
+    assert timed_out.value.reason == "no answer in time"
+    with pytest.raises(ChainAway) as reset, translated(ENDPOINT):
+        raise ConnectionResetError
+    assert reset.value.reason == "ConnectionResetError"
+
+
 @pytest.mark.parametrize("status", ["retracted", "dropped", "finalityTimeout"])
 def test_an_extrinsic_that_may_land_yet_was_not_refused(status: str) -> None:
     """Whoever took it for refused would forget the salt of a commit that the chain then holds."""

@@ -111,3 +111,31 @@ async def test_an_extrinsic_on_it_is_not_waited_for_to_the_end_of_its_era(proxy:
         with pytest.raises(ChainAway, match="no answer within 4 s"):  # not the SDK's own pings
             await sending
         await chain.submit(call, ALICE)
+
+
+async def test_an_era_that_ends_first_does_not_hide_it(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks that come fast make an era shorter than the wait for an answer."""
+    async with Chain.connect(proxy.url, answer_timeout_s=4.0, quiet_s=1.0) as chain:
+        call = transfer(BOB, RAO_PER_TAO)
+        await chain.submit(call, ALICE)
+        with monkeypatch.context() as patch:
+            patch.setattr("chain.client.chain.ERA_BLOCKS", 8)  # two seconds
+            sending = asyncio.create_task(chain.submit(call, ALICE))
+            await asyncio.sleep(0)
+            proxy.silence()
+            with pytest.raises(ChainAway, match="no answer within 4 s"):
+                await sending
+        await chain.submit(call, ALICE)
+        assert proxy.connections == 2
+
+
+async def test_an_extrinsic_that_comes_to_no_end_is_told_in_words(
+    devnet: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chain.client.chain.ERA_BLOCKS", 0)
+    async with Chain.connect(devnet) as chain:
+        with pytest.raises(ChainAway, match="an extrinsic was not final within its era of 0 s"):
+            await chain.submit(transfer(BOB, RAO_PER_TAO), ALICE)
+        assert await chain.block() > 0
