@@ -129,7 +129,6 @@ def run(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal, number)
-        notify.notify("READY=1")
         telling = asyncio.create_task(notify.keep_alive())
         running = asyncio.ensure_future(program(settings, stop=stop))
         stopping = asyncio.create_task(stop.wait())

@@ -10,11 +10,17 @@ import os
 import socket
 from collections.abc import Mapping
 
+RETRY_S = 1.0
+"""What a manager did not take is said again so soon: its queue may be full for a moment."""
+
 
 def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Say `state` ("READY=1"); whether anybody was told. A manager that is gone is no error."""
-    path = environment.get("NOTIFY_SOCKET", "")
-    if not path.startswith(("/", "@")):
+    """Say `state` ("READY=1"); whether anybody was told.
+
+    A manager that is gone, or has no room for it now, is no error.
+    """
+    path = _path(environment)
+    if path is None:
         return False
     address = "\0" + path[1:] if path.startswith("@") else path
     try:
@@ -27,9 +33,23 @@ def notify(state: str, environment: Mapping[str, str] = os.environ) -> bool:
 
 
 async def keep_alive(environment: Mapping[str, str] = os.environ) -> None:
-    """Say so twice in each watchdog period, as long as the event loop runs; until cancelled."""
+    """Say that it has begun, then twice in each watchdog period that it lives; until cancelled.
+
+    One notice that was not taken must not be the last one: a manager ends what falls silent.
+    """
+    if _path(environment) is None:
+        return
+    while not notify("READY=1", environment):
+        await asyncio.sleep(RETRY_S)
     micros = environment.get("WATCHDOG_USEC", "")
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()) or not micros:
         return
-    while notify("WATCHDOG=1", environment):
-        await asyncio.sleep(int(micros) / 2e6)
+    period = int(micros) / 2e6
+    while True:
+        heard = notify("WATCHDOG=1", environment)
+        await asyncio.sleep(period if heard else min(period, RETRY_S))
+
+
+def _path(environment: Mapping[str, str]) -> str | None:
+    path = environment.get("NOTIFY_SOCKET", "")
+    return path if path.startswith(("/", "@")) else None

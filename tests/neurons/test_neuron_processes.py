@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from subnet.cli.demo.founding import Founding
 from subnet.wire.dendrite import Dendrite
 from tests.neurons.ground import open_bench, settings_of
 from tests.neurons.unanswered import Unanswered
+from tests.patience import PATIENCE_S, until
 from validators import journal
 from validators.bench import Bench
 from validators.loop import next_moment, run_round
@@ -35,7 +36,6 @@ from validators.rows import set_weights_at_last, set_weights_if_due
 pytestmark = pytest.mark.model
 
 TEMPO = 40
-PATIENCE_S = 120.0
 
 
 @dataclass
@@ -70,11 +70,19 @@ class World:
             "--wallet-path", str(self.folder / "wallets"), **settings,
         )  # fmt: skip
 
+    async def ended(self, name: str) -> int:
+        """The code that it ends with, by itself or by a signal that it was sent."""
+        try:
+            code = await asyncio.wait_for(self.processes[name].wait(), PATIENCE_S)
+        except TimeoutError:
+            pytest.fail(f"{name} goes on: {self.log(name)[-3000:]}")
+        del self.processes[name]
+        return code
+
     async def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> int:
-        process = self.processes.pop(name)
-        if process.returncode is None:
-            process.send_signal(number)
-        return await asyncio.wait_for(process.wait(), 5)
+        if self.processes[name].returncode is None:
+            self.processes[name].send_signal(number)
+        return await self.ended(name)
 
     async def start_chain(self) -> None:
         port = self.url.rpartition(":")[2]
@@ -84,16 +92,20 @@ class World:
         )
         await _answering(self)
 
-    async def until(self, what: Callable[[], bool]) -> None:
+    async def until(
+        self, what: Callable[[], bool | Awaitable[bool]], *, pause_s: float = 0.1
+    ) -> None:
         """Wait for `what`; a process that ends meanwhile, or none of it in time, is a failure."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not what():
+
+        def ensure_all_run() -> None:
             for name, process in self.processes.items():
                 if process.returncode is not None:
                     pytest.fail(f"{name} ended: {self.log(name)[-3000:]}")
-            if time.monotonic() > deadline:
-                pytest.fail("\n".join(self.log(name)[-2000:] for name in self.processes))
-            await asyncio.sleep(0.1)
+
+        def tell() -> str:
+            return "\n".join(f"{name}: {self.log(name)[-2000:]}" for name in self.processes)
+
+        await until(what, ensure=ensure_all_run, tell=tell, pause_s=pause_s)
 
 
 @pytest.fixture
@@ -163,7 +175,7 @@ async def set_tempo(chain: Chain, netuid: int) -> None:
 async def test_a_hotkey_without_a_seat_ends_with_3_and_the_command_to_run(world: World) -> None:
     player(world, 2, "newcomer", "miner")
     await world.neuron("newcomer", "miner", 1)
-    code = await asyncio.wait_for(world.processes.pop("newcomer").wait(), 60)
+    code = await world.ended("newcomer")
     assert code == exits.NOT_REGISTERED, world.log("newcomer")
     last = world.log("newcomer").strip().splitlines()[-1]
     assert "subnets register --netuid 1" in last
@@ -172,7 +184,7 @@ async def test_a_hotkey_without_a_seat_ends_with_3_and_the_command_to_run(world:
 async def test_a_subnet_that_is_not_there_is_said_so_and_not_waited_for(world: World) -> None:
     player(world, 2, "lost", "validator")
     await world.neuron("lost", "validator", 99, validator_wait="true")
-    code = await asyncio.wait_for(world.processes.pop("lost").wait(), 60)
+    code = await world.ended("lost")
     assert code == exits.USAGE, world.log("lost")
     assert "there is no subnet 99" in world.log("lost").strip().splitlines()[-1]
 
@@ -221,8 +233,15 @@ async def test_ask_judge_set_and_read_back_and_go_on_after_a_kill(world: World) 
             "--validator", str(validator.hotkey.ss58_address), "--journal", str(path),
             "--epoch", str(before[-1]["epoch"]),
         )  # fmt: skip
-        code = await asyncio.wait_for(world.processes.pop("audit").wait(), PATIENCE_S)
-        assert code == 0 and "verdict   honest" in world.log("audit"), world.log("audit")
+        told = await world.ended("audit"), world.log("audit").split()[-1]
+        # On a slow machine a root can land when its epoch is over: what follows it is not checked.
+        in_time = [
+            (await chain.schedule(netuid, line["block"])).epochs <= line["epoch"]
+            for line in journal.read(path)
+            if line["kind"] == "leaves" and line["epoch"] < before[-1]["epoch"]
+        ]
+        allowed = {(0, "honest")} if all(in_time) else {(0, "honest"), (1, "incomplete")}
+        assert told in allowed, world.log("audit")
 
         metagraph = await chain.metagraph(netuid)
         lines = rounds()
@@ -232,7 +251,7 @@ async def test_ask_judge_set_and_read_back_and_go_on_after_a_kill(world: World) 
             "twin", "miner", netuid, network_wallet=honest.name,
             miner_host=honest.host, miner_port=str(taken),
         )  # fmt: skip
-        code = await asyncio.wait_for(world.processes.pop("twin").wait(), 60)
+        code = await world.ended("twin")
         assert code == exits.PORT_TAKEN, world.log("twin")
         row = await chain.weights(netuid, _uid(metagraph, validator))
     numbers = [line["round"] for line in lines]
@@ -283,9 +302,10 @@ async def test_weights_wait_for_their_block_and_go_to_nobody_who_was_not_judged(
         owner, seat = before.find(before.owner_hotkey), _uid(before, miner)
         assert owner is not None
         report = await set_weights_if_due(bench, moment, scores)
-        while report.block is None:  # the first epoch's permits may leave no block for it
-            moment = await next_moment(bench, (moment.schedule.epochs, moment.part))
-            report = await set_weights_if_due(bench, moment, scores)
+        async with asyncio.timeout(PATIENCE_S):
+            while report.block is None:  # the first epoch's permits may leave no block for it
+                moment = await next_moment(bench, (moment.schedule.epochs, moment.part))
+                report = await set_weights_if_due(bench, moment, scores)
         assert (report.meant, report.burned) == ({seat: 65535}, False)
 
         waiting = asyncio.create_task(set_weights_at_last(bench, moment, scores))
@@ -297,16 +317,16 @@ async def test_weights_wait_for_their_block_and_go_to_nobody_who_was_not_judged(
         await asyncio.sleep(1)
         assert not waiting.done()
         await world.start_chain()
-        while (report := await waiting).block is None:
-            moment = await next_moment(bench, (moment.schedule.epochs, moment.part))
-            waiting = asyncio.create_task(set_weights_at_last(bench, moment, scores))
+        async with asyncio.timeout(PATIENCE_S):
+            while (report := await waiting).block is None:
+                moment = await next_moment(bench, (moment.schedule.epochs, moment.part))
+                waiting = asyncio.create_task(set_weights_at_last(bench, moment, scores))
         assert (await chain.metagraph(netuid)).neurons[seat].hotkey == heir
         assert (report.meant, report.burned) == ({owner.uid: 65535}, True)
         assert report.read_back is True
 
         stopped = asyncio.create_task(run_round(bench, moment))
-        while bench.ledger.next_round() == 1:
-            await asyncio.sleep(0)
+        await until(lambda: bench.ledger.next_round() > 1, pause_s=0)
         stopped.cancel()
         await asyncio.wait([stopped])
         # The SDK's close() can hang, before Python 3.12, when a frame comes in at that moment.

@@ -20,7 +20,7 @@ from bittensor_core import Keypair, serialized_keypair_to_keyfile_data
 from prometheus_client.parser import text_string_to_metric_families
 
 from subnet.cli import exits
-from subnet.cli.notify import notify
+from subnet.cli.notify import keep_alive, notify
 from subnet.cli.service import Neuron, containerfile, unit
 from subnet.config import MinerTable, ValidatorTable
 from subnet.pages import Readiness, pages
@@ -89,18 +89,17 @@ async def test_the_unit_s_command_tells_that_it_runs_and_has_pages(tmp_path: Pat
             *words, env=environment, cwd=tmp_path, stderr=asyncio.subprocess.PIPE
         )
         try:
-            heard: list[bytes] = []
-            while len(heard) < 3:
-                async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
+                heard = [await asyncio.get_running_loop().sock_recv(manager, 100) for _ in range(3)]
+                assert heard == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+                assert process.stderr is not None
+                while b"health and metrics on " not in (line := await process.stderr.readline()):
+                    assert line
+                await look_at_pages(line.split()[-1].decode())
+                received(manager)  # it has room for the last word
+                process.terminate()
+                while heard[-1] != b"STOPPING=1":
                     heard.append(await asyncio.get_running_loop().sock_recv(manager, 100))
-            assert heard == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
-            assert process.stderr is not None
-            while b"health and metrics on " not in (line := await process.stderr.readline()):
-                assert line
-            await look_at_pages(line.split()[-1].decode())
-            process.terminate()
-            while heard[-1] != b"STOPPING=1":
-                heard.append(await asyncio.get_running_loop().sock_recv(manager, 100))
         finally:
             if process.returncode is None:
                 process.kill()
@@ -127,6 +126,33 @@ async def look_at_pages(url: str) -> None:
 def test_without_a_manager_nobody_is_told(tmp_path: Path) -> None:
     assert not notify("READY=1", {})
     assert not notify("READY=1", {"NOTIFY_SOCKET": str(tmp_path / "gone")})
+
+
+async def test_a_manager_with_no_room_for_a_while_is_told_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who fell silent because of it would be ended by systemd's watchdog, in good health."""
+    monkeypatch.setattr("subnet.cli.notify.RETRY_S", 0.01)
+    path = str(tmp_path / "notify")
+    environment = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "20000"}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        telling = asyncio.create_task(keep_alive(environment))
+        await asyncio.sleep(0.05)  # it is not there yet
+        manager.bind(path)
+        manager.setblocking(False)
+        heard: list[bytes] = []
+        async with asyncio.timeout(60):
+            for _ in range(2):
+                while notify("full", environment):
+                    pass
+                await asyncio.sleep(0.1)
+                heard += received(manager)
+                while heard[-1] != b"WATCHDOG=1":
+                    await asyncio.sleep(0.01)
+                    heard += received(manager)
+        telling.cancel()
+        await asyncio.wait([telling])
+    assert telling.cancelled() and set(heard) == {b"full", b"READY=1", b"WATCHDOG=1"}
 
 
 def instruction(text: str, name: str) -> str:
@@ -213,14 +239,24 @@ async def test_both_checks_follow_a_validator_that_runs_stands_still_and_dies(
             assert heard[0] == b"READY=1" and set(heard[1:]) == {b"WATCHDOG=1"}
             process = world.processes["validator"]
             process.send_signal(signal.SIGSTOP)
+            await world.until(lambda: state_of(process.pid) == "T")
             received(manager)
             assert await code() != 0  # in the 8 s that it waits systemd hears nothing either
             assert received(manager) == []
             process.send_signal(signal.SIGCONT)
-            while await code() != 0 or not received(manager):
-                await asyncio.sleep(0.2)
+
+            async def is_well() -> bool:
+                return await code() == 0
+
+            await world.until(is_well)
+            await world.until(lambda: b"WATCHDOG=1" in received(manager))
             await world.end("validator", signal.SIGKILL)
             assert await code() != 0
+
+
+def state_of(pid: int) -> str:
+    """As the system has it: "T" is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def received(manager: socket.socket) -> list[bytes]:
