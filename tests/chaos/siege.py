@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import shutil
 import sqlite3
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +28,12 @@ from tests.neurons.parrot import Said, Say
 from tests.neurons.test_neuron_processes import World
 from validators import journal
 
-ROOT = Path(__file__).parents[2]
 AIMS = ("start", "ask", "hold", "weigh", "any")
 ANSWER_S = 0.3
 TEMPO = 20
 HALF_LIFE = 8.0
-PATIENCE_S = 120.0
+MOMENT_S = 0.0005
+"""The moments looked for here are short: it is looked so often."""
 
 Outcomes = Mapping[int, Mapping[str, tuple[float, str]]]
 """By round and hotkey: a score, and the reason of it."""
@@ -158,13 +158,11 @@ def held_in(state: Path) -> dict[str, Any] | None:
     return json.loads(path.read_bytes()) if path.exists() else None
 
 
-async def until(world: World, name: str, what: Callable[[], bool]) -> None:
-    """As soon as `what` holds: the moments looked for here are short."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not what():
-        if world.processes[name].returncode is not None or time.monotonic() > deadline:
-            pytest.fail(world.log(name)[-3000:])
-        await asyncio.sleep(0.0005)
+def points() -> random.Random:
+    """Where to strike: other points in every run, and the same ones again by KILL_SEED."""
+    seed = int(os.environ.get("KILL_SEED") or random.randrange(2**32))
+    print(f"KILL_SEED={seed}")  # noqa: T201  shown by pytest when it fails
+    return random.Random(seed)
 
 
 async def aim(
@@ -174,15 +172,15 @@ async def aim(
     if at == "start":
         await asyncio.sleep(rng.uniform(0.0, 1.2))
         return
-    await until(world, name, lambda: "has seat" in world.log(name))
+    await world.until(lambda: "has seat" in world.log(name), pause_s=MOMENT_S)
     asked = crew.heard.total()
     if at == "ask":
-        await until(world, name, lambda: crew.heard.total() > asked)
+        await world.until(lambda: crew.heard.total() > asked, pause_s=MOMENT_S)
         await asyncio.sleep(rng.uniform(0.0, ANSWER_S))
     elif at == "any":
         await asyncio.sleep(rng.uniform(0.0, 3.0))
     else:
-        await until(world, name, (state / "journal.jsonl.held").exists)
+        await world.until((state / "journal.jsonl.held").exists, pause_s=MOMENT_S)
         await asyncio.sleep(rng.choice((0.0, 0.0, 0.001, 0.01)) if at == "hold" else rng.random())
 
 

@@ -7,9 +7,6 @@ the weights, and at any moment. `KILL_SEED` in the environment draws the same po
 
 from __future__ import annotations
 
-import asyncio
-import os
-import random
 import signal
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +17,6 @@ import pytest
 from tests.chaos.grader import grade
 from tests.chaos.siege import (
     AIMS,
-    ROOT,
     Crew,
     Ledger,
     Outcomes,
@@ -28,6 +24,7 @@ from tests.chaos.siege import (
     ensure_agree,
     held_in,
     lines_in,
+    points,
     saved_by,
     settings_of,
     shorten_epochs,
@@ -65,16 +62,10 @@ def ensure_gate(ledger: Ledger, set_at: list[int], published: Mapping[str, int])
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-async def test_killed_at_random_points(
-    world: World,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    seed = int(os.environ.get("KILL_SEED") or random.randrange(2**32))
-    print(f"KILL_SEED={seed}")  # noqa: T201  shown by pytest when it fails
-    rng = random.Random(seed)
+async def test_killed_at_random_points(world: World) -> None:  # noqa: F811
+    rng = points()
     aims = list(AIMS * (KILLS // len(AIMS)))
     rng.shuffle(aims)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     state = world.folder / "state"
     settings = settings_of(state)
     players = [player(world, 2 + n, f"miner{n}", "miner") for n in range(ANSWERING + SILENT)]
@@ -134,9 +125,7 @@ async def test_killed_at_random_points(
             return any(shut) and new[-1]["set"] and new[-1]["read_back"]
 
         await world.until(has_set_weights)
-        process = world.processes.pop("last")
-        process.terminate()
-        assert await asyncio.wait_for(process.wait(), 60) == 0
+        assert await world.end("last") == 0
         uids = {n.hotkey: n.uid for n in (await chain.metagraph(netuid)).neurons}
         own = uids[boss.hotkey.ss58_address]
         set_at = [

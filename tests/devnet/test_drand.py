@@ -28,6 +28,7 @@ from chain.runtime.pallets import drand
 from chain.runtime.pallets.drand import Pulse, extrinsic, is_genuine
 from chain.scale import U16, U64, codec
 from chain.types import RAO_PER_TAO, Rao
+from tests.patience import until
 
 ROUND = 1000
 SIGNATURE = bytes.fromhex(
@@ -76,12 +77,6 @@ async def beacon() -> AsyncIterator[Beacon]:
     beacon.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield beacon
     await runner.cleanup()
-
-
-async def until(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not what():
-            await asyncio.sleep(0.02)
 
 
 def sealed_by_the_sdk(hotkey: bytes) -> bytes:

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from subnet.wire.listener import bind
 from subnet.wire.policy import PermitPolicy
 from subnet.wire.receipts import read_receipts
 from tests.neurons.parrot import Parrot, Said, Say
+from tests.patience import PATIENCE_S, until
 from tests.wire.redisserver import RedisServer, needs_redis, redis_server
 from tests.wire.world import Heard, hear, request_bytes, signed
 
@@ -38,7 +39,6 @@ WORKER = ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "subnet.cli.worker"
 MINER = Keypair.create_from_uri("//Crew//Miner")
 VALIDATOR = Keypair.create_from_uri("//Crew//Validator")
 HOST = "127.0.0.2"
-PATIENCE_S = 30.0
 
 
 @pytest.fixture
@@ -127,17 +127,10 @@ async def crew_of(settings: MinerSettings) -> AsyncIterator[Served]:
 
 
 async def until_answered(served: Served) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while (await served.ask("hello"))[0].answer is None:
-        assert time.monotonic() < end
-        await asyncio.sleep(0.1)
+    async def is_answered() -> bool:
+        return (await served.ask("hello"))[0].answer is not None
 
-
-async def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.05)
+    await until(is_answered, pause_s=0.1)
 
 
 async def test_all_workers_keep_their_receipts_in_one_file(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +25,7 @@ from subnet.errors import (
 )
 from subnet.protocol import Answer, Challenge, Reply, Task
 from subnet.wire.auth import Caller
+from tests.patience import PATIENCE_S, until
 
 CALLER = Caller("5Caller", 1)
 OPTIONS = MinerOptions("5Miner")
@@ -95,12 +97,14 @@ async def test_an_engine_that_dies_is_opened_again() -> None:
         assert await desk.answer(Ask(text="a"), CALLER) == Said(text="a 1")
         with pytest.raises(Declined, match="being opened"):
             await desk.answer(Ask(text="die"), CALLER)
-        while True:
-            try:
+
+        async def is_open() -> bool:
+            with contextlib.suppress(Declined):
                 assert await desk.answer(Ask(text="b"), CALLER) == Said(text="b 2")
-                break
-            except Declined:
-                await asyncio.sleep(0)
+                return True
+            return False
+
+        await until(is_open, pause_s=0)
 
 
 async def test_openings_that_fail_later_are_repeated() -> None:
@@ -109,10 +113,11 @@ async def test_openings_that_fail_later_are_repeated() -> None:
         subnet.fails = 4
         with pytest.raises(Declined):
             await desk.answer(Ask(text="die"), CALLER)
-        while subnet.opened < 5:
-            with pytest.raises(Declined):
-                await desk.answer(Ask(text="a"), CALLER)
-            await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE_S):
+            while subnet.opened < 5:
+                with pytest.raises(Declined):
+                    await desk.answer(Ask(text="a"), CALLER)
+                await asyncio.sleep(0)
 
 
 async def test_an_engine_that_never_opens_ends_the_process() -> None:

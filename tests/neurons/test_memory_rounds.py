@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from pathlib import Path
 from typing import ClassVar
@@ -19,6 +20,7 @@ from subnet.wire.dendrite import Dendrite
 from tests.neurons.ground import open_bench, settings_of
 from tests.neurons.parrot import Parrot, Said, Say
 from tests.neurons.test_neuron_processes import World, founded, player, set_tempo, world
+from tests.patience import PATIENCE_S
 from validators import journal
 from validators.loop import next_moment, run_round
 
@@ -81,13 +83,15 @@ async def test_policies_decide_what_a_validator_pays(
                     return moment.schedule.epochs, moment.part
 
                 done = None
-                while len(ledger.history(third)) < 1 or len(ledger.history(first)) < 2:
-                    done = await round_of(done)
+                async with asyncio.timeout(PATIENCE_S):
+                    while len(ledger.history(third)) < 1 or len(ledger.history(first)) < 2:
+                        done = await round_of(done)
                 heir = str(Keypair.create_from_uri("//heir").ss58_address)
                 swap = {"hotkey": third, "new_hotkey": heir, "netuid": netuid}
                 await chain.submit(Call("SubtensorModule", "swap_hotkey", swap), cheat.coldkey)
-                while not (landed and ledger.bans(heir)):
-                    done = await round_of(done)
+                async with asyncio.timeout(PATIENCE_S):
+                    while not (landed and ledger.bans(heir)):
+                        done = await round_of(done)
                 metagraph = await chain.metagraph(netuid)
                 found = await chain.weights(netuid, _uid(metagraph, validator.hotkey))
                 seats = {n.hotkey: n.uid for n in metagraph.neurons}

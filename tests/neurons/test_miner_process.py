@@ -127,11 +127,13 @@ async def mining(
             subnet_definition="parrot:Parrot", miner_host="127.0.0.2", miner_port="0",
             miner_metrics_port="0", **dict(settings),
         )  # fmt: skip
-        permitted: set[str] = set()
-        while not {keys["v"].ss58_address, keys["w"].ss58_address} <= permitted:
-            await chain.wait_for_block(await chain.block() + 1)
+
+        async def permitted() -> bool:
             seats = (await chain.metagraph(netuid)).neurons
-            permitted = {seat.hotkey for seat in seats if seat.permit}
+            found = {seat.hotkey for seat in seats if seat.permit}
+            return {keys["v"].ss58_address, keys["w"].ss58_address} <= found
+
+        await world.until(permitted)
         await world.until(lambda: "published" in world.log("m"))
         yield chain, netuid, keys
 
@@ -153,9 +155,13 @@ async def test_a_miner_of_two_workers_behind_tls_that_loses_redis_and_the_chain(
         base = pages_of(world, "m")
         assert target.tls_key is not None and len(target.tls_key) == 33
         assert await get(base, "/healthz") == (200, '{\n  "status": "alive"\n}\n')
-        while (reply := await asked(first, target)).answer != Said(text="hi"):
-            assert reply.failure is Failure.REFUSED, reply
-            await asyncio.sleep(0.5)
+
+        async def is_served() -> bool:
+            reply = await asked(first, target)
+            assert reply.answer is not None or reply.failure is Failure.REFUSED, reply
+            return reply.answer == Said(text="hi")
+
+        await world.until(is_served, pause_s=0.5)
         status, facts = await ready(base)
         assert (status, facts["reasons"], facts["workers"]) == (200, [], "2 of 2")
         plain = Target(target.uid, target.hotkey, target.host, target.port)
@@ -166,8 +172,11 @@ async def test_a_miner_of_two_workers_behind_tls_that_loses_redis_and_the_chain(
         status, facts = await ready(base)
         assert status == 503 and facts["reasons"][0].startswith("Redis is away")
         redis.start()
-        while (await asked(first, target)).answer is None:
-            await asyncio.sleep(0.5)
+
+        async def is_answered() -> bool:
+            return (await asked(first, target)).answer is not None
+
+        await world.until(is_answered, pause_s=0.5)
         await asyncio.sleep(1.0)  # what one worker knows, the others hear
 
     await world.end("chain", signal.SIGKILL)
@@ -241,7 +250,7 @@ async def test_more_workers_than_one_without_redis_end_with_the_code_of_settings
         "m", "miner", 1, subnet_definition="parrot:Parrot",
         miner_host="127.0.0.2", miner_workers="2",
     )  # fmt: skip
-    code = await asyncio.wait_for(world.processes["m"].wait(), 60)
+    code = await world.ended("m")
     assert code == exits.USAGE
     assert world.log("m").strip().splitlines()[-1].endswith("give --redis URL, or --workers 1")
 
@@ -276,6 +285,6 @@ async def test_the_coldkey_on_the_server_is_refused_before_anything_is_dialled(
         serialized_keypair_to_keyfile_data(coldkey)
     )
     await world.neuron("m", "miner", 1, subnet_definition="parrot:Parrot", miner_host="192.0.2.2")
-    code = await asyncio.wait_for(world.processes["m"].wait(), 60)
+    code = await world.ended("m")
     assert code == exits.WALLET
     assert "an unencrypted coldkey does not belong here" in world.log("m")

@@ -19,6 +19,7 @@ import pytest
 from aiohttp import web
 
 from subnet.errors import MissingExtra
+from tests.patience import until
 from validators.sinks import QUEUE, OtelSink, Sinks, WandbSink, _Hand, open_sinks
 
 LINE: dict[str, Any] = {
@@ -123,8 +124,7 @@ async def test_nobody_waits_for_a_sink_and_its_queue_is_bounded(
     sinks = Sinks((stuck, sound))
     for number in range(QUEUE + 1):
         sinks.write({**LINE, "round": number})  # not a coroutine: it cannot wait
-    while not sound.lines:
-        await asyncio.sleep(0)
+    await until(lambda: sound.lines)
     assert stuck.lines == [] and sinks.dropped == {"stuck": 1, "memory": 1}
     for number in range(10):
         sinks.write({**LINE, "round": 1000 + number})
@@ -180,8 +180,7 @@ async def test_a_collector_gets_the_numbers_of_every_round() -> None:
         async with open_sinks(lambda: OtelSink(url, facts={"netuid": 2})) as sinks:
             sinks.write(LINE)
             sinks.write({**LINE, "round": 2})
-            while len(got) < 2:
-                await asyncio.sleep(0.01)
+            await until(lambda: len(got) >= 2)
     (resource,) = got[1].resource_metrics
     facts = {item.key: item.value.string_value for item in resource.resource.attributes}
     assert facts["subnet.netuid"] == "2"
@@ -199,8 +198,7 @@ async def test_a_collector_that_refuses_or_is_not_there_is_left_alone(
     async with collector(status=400) as (url, _):
         async with open_sinks(lambda: OtelSink(url, facts={})) as sinks:
             sinks.write(LINE)
-            while not sinks.failed:
-                await asyncio.sleep(0.01)
+            await until(lambda: sinks.failed)
     assert "sink otel failed and is not used any more" in caplog.text
 
 
@@ -237,8 +235,8 @@ async def test_an_offline_run_can_be_read_back(
     assert caplog.text == ""
     (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     # wandb's own process writes the file, a moment after close() has returned.
-    while len(history := read_history(path)) < 2:
-        await asyncio.sleep(0.1)
+    await until(lambda: len(read_history(path)) >= 2)
+    history = read_history(path)
     assert [(row["_step"], row["score/5Miner"]) for row in history] == [(1, 0.75), (2, 0.5)]
     assert (history[0]["block"], history[0]["answered"]) == (40, 1)
     assert history[0]["weights/read_back"] == 1.0

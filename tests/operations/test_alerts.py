@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.patience import until
 from validators.alerts import QUEUE, Alerts
 
 
@@ -44,8 +45,7 @@ async def test_an_alert_arrives_with_its_facts_after_a_failure() -> None:
     async with webhook(503, 200) as (url, got):
         alerts = Alerts(url, facts={"netuid": 2}, clock=lambda: 7.0, retry_s=(0.0,))
         alerts.tell("weights_not_landed", "no weights landed for 1 epochs")
-        while not alerts.sent:
-            await asyncio.sleep(0.01)
+        await until(lambda: alerts.sent)
         await alerts.close()
     assert len(got) == 2
     assert got[1] == {
@@ -61,8 +61,7 @@ async def test_it_is_given_up_and_the_next_one_is_tried(caplog: pytest.LogCaptur
         alerts = Alerts(url, retry_s=(0.0,))
         alerts.tell("one", "1")
         alerts.tell("two", "2")
-        while not alerts.sent:
-            await asyncio.sleep(0.01)
+        await until(lambda: alerts.sent)
         await alerts.close()
     assert (alerts.given_up, alerts.sent, got[-1]["kind"]) == (1, 1, "two")
     assert "s3cret" not in caplog.text and "status 500" in caplog.text
@@ -75,14 +74,12 @@ async def test_nobody_listens_and_nobody_waits(caplog: pytest.LogCaptureFixture)
     alerts = Alerts(url, retry_s=())
     for number in range(QUEUE + 5):
         alerts.tell("many", str(number))  # not a coroutine: it cannot wait
-    while not alerts.given_up:
-        await asyncio.sleep(0.01)
+    await until(lambda: alerts.given_up)
     await alerts.close()
     assert "s3cret" not in caplog.text
     alerts = Alerts("http://[half an address/s3cret", retry_s=())
     alerts.tell("bad", "url")
-    while not alerts.given_up:
-        await asyncio.sleep(0.01)
+    await until(lambda: alerts.given_up)
     await alerts.close()
     assert "s3cret" not in caplog.text
 
@@ -110,8 +107,7 @@ async def test_one_that_hangs_keeps_back_none_of_the_end(unhurried: None) -> Non
     async with served(take) as url:
         alerts = Alerts(url)
         alerts.tell("first", "1")
-        while not got:
-            await asyncio.sleep(0.01)
+        await until(lambda: got)
         alerts.tell("second", "2")
         alerts.tell("ended", "3")
         await alerts.close()
@@ -137,7 +133,6 @@ async def test_the_end_does_not_wait_for_the_pause_before_another_try(unhurried:
     async with webhook(503, 200) as (url, got):
         alerts = Alerts(url, retry_s=(3600.0,))
         alerts.tell("refused", "once")
-        while not got:
-            await asyncio.sleep(0.01)
+        await until(lambda: got)
         await alerts.close()
     assert (len(got), alerts.sent) == (2, 1)

@@ -24,6 +24,7 @@ from chain.devnet import Devnet
 from subnet.errors import LeaseLost
 from tests.neurons.ground import alices_subnet, open_bench, settings_of
 from tests.neurons.unanswered import Unanswered
+from tests.patience import PATIENCE_S
 from tests.wire.redisserver import RedisServer, needs_redis, redis_server
 from validators import lease as leases
 from validators import rows
@@ -238,9 +239,10 @@ async def test_who_cannot_see_redis_but_the_chain_sets_nothing(
         await second.lease.acquire()
         # The other one's claim is known, and its row may be on its way: it is waited for.
         paying = asyncio.create_task(second.pay())
-        while not paying.done():
-            await stage.node.mine(1)
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(PATIENCE_S):
+            while not paying.done():
+                await stage.node.mine(1)
+                await asyncio.sleep(0.05)
         assert (await paying).landed
         first.held.set()
         assert (await late).code is Code.WINDOW

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import signal
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -66,9 +66,7 @@ async def test_the_leader_is_killed_after_its_claim_and_every_window_has_one_row
             await world.until(lambda: "waiting for its lease" in world.log(heir))
 
             window = f"subnet:{{{netuid}:{validator.hotkey.ss58_address}}}:window"
-
-            while redis.ask(f"HSTRLEN {window} epoch") == b":0":
-                await asyncio.sleep(0.005)
+            await world.until(lambda: redis.ask(f"HSTRLEN {window} epoch") != b":0", pause_s=0.005)
             # It has claimed the window, and its row is sent, or just not.
             assert await world.end(leader, signal.SIGKILL) == -signal.SIGKILL
             killed = await chain.block()
@@ -80,9 +78,13 @@ async def test_the_leader_is_killed_after_its_claim_and_every_window_has_one_row
             in_time = (schedule.epochs, True) == (
                 epoch, schedule.block + ENOUGH_BLOCKS < schedule.next_block,
             )  # fmt: skip
-            while (schedule := await chain.schedule(netuid)).epochs < epoch + 2:
-                await chain.wait_for_block(schedule.block + 10)
-            rows = await rows_by_epoch(chain, netuid, killed - TEMPO, schedule.block)
+
+            async def has_begun(number: int) -> bool:
+                return (await chain.schedule(netuid)).epochs >= number
+
+            for number in (epoch + 1, epoch + 2):
+                await world.until(partial(has_begun, number), pause_s=1.0)
+            rows = await rows_by_epoch(chain, netuid, killed - TEMPO, await chain.block())
             assert world.processes[heir].returncode is None, world.log(heir)
     assert rows[epoch] == 1 or not in_time, (rows, world.log(heir)[-3000:])
     assert rows[epoch + 1] == 1, (rows, world.log(heir)[-3000:])

@@ -14,8 +14,9 @@ import pytest
 import typer
 
 from subnet.cli import exits
-from subnet.cli.upgrade import _problems, _replay, _turn, compare
+from subnet.cli.upgrade import _ensure_link, _problems, _python, _replay, _turn, compare
 from tests.neurons.history import History
+from tests.patience import until
 
 ROOT = Path(__file__).parents[2]
 PRESENT = (
@@ -87,20 +88,58 @@ async def test_what_a_replay_says_is_passed_on_and_its_code_is_ours(
     assert ended.value.exit_code == exits.FAILED
 
 
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        ("echo", "did not print what its replay came to"),
+        ("echo '[1]'", "did not print what its replay came to"),
+        ('echo \'{"rounds": 1, "judged": 1, "hotkeys": [{}]}\'', "KeyError('hotkey')"),
+        (None, "bin/python cannot be run: Exec format error"),
+    ],
+)
+async def test_what_is_no_replay_is_said_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], script: str | None, problem: str
+) -> None:
+    python = environment(tmp_path, script or "") / "bin" / "python"
+    if script is None:
+        python.write_bytes(b"\x7fELF")
+    with pytest.raises(typer.Exit) as ended:
+        await _replay("new", str(python))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.exit_code == exits.FAILED and problem in line
+
+
+def test_a_place_to_switch_at_is_looked_at_before_any_work(tmp_path: Path) -> None:
+    good = tmp_path / "current"
+    _ensure_link(good)
+    good.symlink_to(tmp_path)
+    _ensure_link(good)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for name in ("folder", "file", "file/link", "missing/link", "x" * 300):
+        with pytest.raises(typer.BadParameter):
+            _ensure_link(tmp_path / name)
+    with pytest.raises(typer.BadParameter):
+        _python(tmp_path / ("x" * 300))
+
+
 async def test_a_replay_does_not_go_on_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     python = environment(tmp_path / "one", "echo $$ >&2; exec sleep 600") / "bin" / "python"
     replaying = asyncio.create_task(_replay("new", str(python)))
-    said = ""
-    while not said:
-        await asyncio.sleep(0.01)
-        said = capsys.readouterr().err
+    said: list[str] = []
+
+    def has_said() -> bool:
+        said.append(capsys.readouterr().err)
+        return any(said)
+
+    await until(has_said)
     replaying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await replaying
     with pytest.raises(ProcessLookupError):
-        os.kill(int(said.removeprefix("new version: ")), 0)
+        os.kill(int("".join(said).removeprefix("new version: ")), 0)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ What ends it is told to the webhook first, and a webhook that does not answer ho
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import subprocess
 import sys
@@ -16,9 +17,15 @@ from socket import create_server
 import pytest
 from bittensor_core import Keypair, serialized_keypair_to_keyfile_data
 
+from chain.devnet.node import Node
 from subnet.cli import exits
 from tests.operations.test_alerts import webhook
+from tests.patience import until
+from tests.prompts.test_drawn import Drawn
+from tests.prompts.town import town
 from validators import watchdog
+from validators.loop import run_round
+from validators.watch import Watch
 from validators.watchdog import Watchdog
 
 ROOT = Path(__file__).parents[2]
@@ -56,9 +63,41 @@ async def test_rounds_that_are_not_over_in_their_time_are_noticed() -> None:
         dog.beat(60.0)
         now = 120.0
         assert dog.find_problem() == "no round was over within 60 s"
-        while not bitten:
-            await asyncio.sleep(0.05)
+        await until(lambda: bitten)
     assert bitten == ["no round was over within 60 s"]
+
+
+async def test_a_round_waits_for_a_final_block_until_the_watchdog_bites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Late finality is waited for; where it stands still, that ends as other silence does."""
+    now, bitten = 0.0, list[str]()
+    async with (
+        asyncio.timeout(200),
+        town(tmp_path, monkeypatch, Drawn()) as place,
+        Watchdog(bitten.append, loop_s=1e9, clock=lambda: now) as dog,
+    ):
+        watch = Watch(watchdog=dog, round_limit_s=60.0)
+        bench = dataclasses.replace(place.bench, watch=watch)
+        moment = await place.moment()
+        me = moment.metagraph.find(bench.hotkey)
+        assert me is not None
+        await watch.look(bench.chain, moment.metagraph, moment.schedule, me, bench.note)
+        with monkeypatch.context() as still:
+            still.setattr(Node, "_finalize", lambda self, number: None)
+            running = asyncio.create_task(run_round(bench, moment))
+            asked = moment.metagraph.block
+            while not all(miner.asked for miner in place.miners) or place.node.head.number <= asked:
+                await asyncio.sleep(0.05)
+            now = 59.0
+            assert dog.find_problem() is None
+            now = 61.0
+            while not bitten:
+                await asyncio.sleep(0.05)
+            assert bitten == ["no round was over within 60 s"]
+            assert not running.done()
+        assert (await running)["beacon"]["block"] > asked
+        assert dog.find_problem() is None
 
 
 GRABBED = """
@@ -129,8 +168,7 @@ async def test_the_fuse_is_lit_anew_while_the_loop_runs_and_put_out_at_the_end(
     monkeypatch.setattr(watchdog, "TICK_S", 0.001)
     candle = _Candle()
     async with Watchdog(None, loop_s=300.0, fuse=candle):
-        while len(candle.lit) < 3:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(candle.lit) >= 3)
         assert not candle.out
     assert candle.out and set(candle.lit) == {300.0 + watchdog.FUSE_S}
     count = len(candle.lit)

@@ -23,6 +23,7 @@ from subnet.wire.auth import Caller
 from subnet.wire.axon import Axon
 from subnet.wire.limits import Limits
 from subnet.wire.policy import AnyPolicy, PermitPolicy
+from tests.patience import until
 from tests.wire.world import (
     ED_VALIDATOR,
     LOOPBACK,
@@ -174,8 +175,7 @@ async def test_the_one_who_drips_the_body_until_the_nonce_is_forgotten_is_refuse
         data = request_bytes(signed(BODY), BODY)
         reader, writer = await asyncio.open_connection(served.host, served.port)
         writer.write(data[:-1])
-        while not served.axon.counters.requests:
-            await asyncio.sleep(0.001)
+        await until(lambda: served.axon.counters.requests, pause_s=0.001)
         clock.now += 11 * SECOND
         writer.write(data[-1:])
         heard = await hear(reader)
@@ -381,13 +381,11 @@ async def test_those_who_fill_the_memory_together_are_refused() -> None:
         body = b"a" * 1000
         reader, writer = await asyncio.open_connection(served.host, served.port)
         writer.write(request_bytes(signed(body), body)[:-1])
-        while not served.axon._bytes.taken:
-            await asyncio.sleep(0.001)
+        await until(lambda: served.axon._bytes.taken, pause_s=0.001)
         heard = await send(served, signed(body, nonce=NOW + 2), body)
         assert (heard.status, heard.error) == (503, "busy")
         writer.close()
-        while served.axon._bytes.taken:
-            await asyncio.sleep(0.001)
+        await until(lambda: not served.axon._bytes.taken, pause_s=0.001)
         heard = await send(served, signed(BODY, nonce=NOW + 3), BODY)
         assert heard.status == 200
 
@@ -428,8 +426,7 @@ async def test_the_one_address_that_fills_the_memory_leaves_room_for_others() ->
             )
             writer.write(request_bytes(signed(body, nonce=NOW + nonce), body)[:-1])
             writers.append(writer)
-        while served.axon._bytes.taken < 2997:
-            await asyncio.sleep(0.001)
+        await until(lambda: served.axon._bytes.taken >= 2997, pause_s=0.001)
         reader, writer = await asyncio.open_connection(
             served.host, served.port, local_addr=("127.0.0.66", 0)
         )
@@ -553,8 +550,7 @@ async def test_the_one_with_a_slow_second_head_is_cut_off() -> None:
         reader, writer = await asyncio.open_connection(served.host, served.port)
         first = request_bytes(signed(BODY), BODY).replace(b"Connection: close\r\n", b"")
         writer.write(first)
-        while served.axon.counters.answered < 1:
-            await asyncio.sleep(0.001)
+        await until(lambda: served.axon.counters.answered, pause_s=0.001)
         await asyncio.sleep(0.2)  # idle is not slow
         writer.write(b"POST /echo HT")
         async with asyncio.timeout(5):
@@ -661,8 +657,9 @@ async def test_the_one_who_opens_many_connections_is_turned_away() -> None:
         assert (heard.status, heard.error) == (429, "too_many_connections")
         for _, writer in held:
             writer.close()
-        while served.axon._door is not None and served.axon._door.places.taken:
-            await asyncio.sleep(0.001)
+        await until(
+            lambda: not (served.axon._door and served.axon._door.places.taken), pause_s=0.001
+        )
         assert (await send(served, [], b"", method="GET", target="/healthz")).status == 200
 
 
@@ -813,8 +810,7 @@ async def test_the_handler_that_blocks_holds_nobody_else_up() -> None:
     async with serving(clock=FakeClock()) as served:
         served.axon.handle("/slow", Question, Echo, compute)
         slow = asyncio.create_task(send(served, signed(BODY, target="/slow"), BODY, target="/slow"))
-        while not started.is_set():
-            await asyncio.sleep(0.001)
+        await until(started.is_set, pause_s=0.001)
         assert (await send(served, signed(BODY, nonce=NOW + 2), BODY)).status == 200
         release.set()
         heard = await slow

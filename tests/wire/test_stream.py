@@ -23,6 +23,7 @@ from subnet.wire.dendrite import Dendrite
 from subnet.wire.errors import AnswerForged, AnswerRefused, StreamBroken
 from subnet.wire.limits import Limits
 from subnet.wire.policy import AnyPolicy
+from tests.patience import until
 from tests.wire.test_dendrite import Asked, mining
 from tests.wire.world import (
     LOOPBACK,
@@ -508,8 +509,7 @@ async def test_the_validator_that_opens_many_streams_is_told_so_signed() -> None
         asking = asyncio.create_task(
             dendrite.ask_stream([served.target()] * 3, "/echo", QUESTION, Word, timeout_s=10)
         )
-        while not served.axon.counters.refused:
-            await asyncio.sleep(0.001)
+        await until(lambda: served.axon.counters.refused, pause_s=0.001)
         release.set()
         replies = await asking
     assert sorted(reply.code for reply in replies) == ["", "", "caller_streams"]
