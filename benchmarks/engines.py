@@ -219,7 +219,7 @@ async def compare(
     speeds: dict[str, list[tuple[float, float]]] = {way: [] for way in sides}
     for round_ in range(rounds):
         for at, (way, side) in enumerate(sides.items()):
-            prompts = await prompts_of(engine, count, 10 * round_ + at)
+            prompts = await prompts_of(engine, count, 100 * count + 10 * round_ + at)
             before = seconds()
             tokens = await side(prompts)
             wall, cpu = (after - since for after, since in zip(seconds(), before, strict=True))

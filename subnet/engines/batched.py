@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Any
 
@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from subnet.engines.base import Params, Pick, Reading, Step, Token
 from subnet.engines.batch import PREFILL, Batch, Made, Model, Request, Results
-from subnet.engines.sampling import GrowingText, Sampler, check_request, check_tokens
+from subnet.engines.described import Described
+from subnet.engines.sampling import GrowingText, Sampler, check_tokens
 from subnet.errors import EngineAway, EngineBusy
 
 _STOP_S = 10.0
 
 
-class BatchedEngine(ABC):
+class BatchedEngine(Described):
     """Everything of the `Engine` protocol but `tokenize` and `_decode`, over a `batch.Model`."""
 
     def __init__(
@@ -38,11 +39,9 @@ class BatchedEngine(ABC):
         context: int,
         places: int,
     ) -> None:
-        self._model_sha256 = model_sha256
-        self._vocabulary = vocabulary
-        self._end_token = end_token
-        self._before_prompt, self._after_prompt = turn
-        self._context = context
+        super().__init__(
+            model_sha256, vocabulary=vocabulary, context=context, end_token=end_token, turn=turn
+        )
         self._places = places
         self._open: dict[Request, asyncio.Queue[Any]] = {}
         self._gone: EngineAway | None = None
@@ -68,20 +67,6 @@ class BatchedEngine(ABC):
             self._die(EngineAway("it was closed"))
             await asyncio.to_thread(self._batch.stop, _STOP_S)
 
-    @property
-    def model_sha256(self) -> str:
-        """Hash of the model that is really open."""
-        return self._model_sha256
-
-    @property
-    def end_token(self) -> int:
-        """Id of the token that ends an answer."""
-        return self._end_token
-
-    @abstractmethod
-    async def tokenize(self, text: str) -> list[int]:
-        """Return the token ids of plain `text`; control tokens spelled in it stay text."""
-
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         """Return the text of `token_ids`, control tokens spelled out."""
         check_tokens(token_ids, self._vocabulary)
@@ -90,10 +75,6 @@ class BatchedEngine(ABC):
     @abstractmethod
     def _decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of tokens that there are."""
-
-    async def chat(self, prompt: str) -> list[int]:
-        """Return `prompt` as one turn of a user in the model's chat format, ready for an answer."""
-        return [*self._before_prompt, *await self.tokenize(prompt), *self._after_prompt]
 
     async def generate(
         self, prompt_ids: Sequence[int], params: Params
@@ -200,11 +181,6 @@ class BatchedEngine(ABC):
             since = self._batch.working_since
             if since is not None and time.monotonic() - since > step_timeout_s:
                 self._die(EngineAway(f"no step ended within {step_timeout_s:g} s"))
-
-    def _check(self, prompt_ids: Sequence[int], answer_ids: Sequence[int], length: int) -> None:
-        check_request(
-            prompt_ids, answer_ids, length, vocabulary=self._vocabulary, context=self._context
-        )
 
 
 def _unless_error(item: Any) -> Any:

@@ -1,26 +1,25 @@
 """llama.cpp's own server somewhere else: a request for every token.
 
 Its stream drops the ids of tokens that are only part of a character, and a seed lock has to choose
-each token before the next, so every step is asked for by itself. With more than one slot, or other
-batches than `LlamaEngine` computes, it agrees with that only roughly.
+each token before the next, so every step is asked for by itself. It agrees with `LlamaEngine`
+closely where it computes with flash attention, and only roughly where not: see docs/engines.md.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from subnet.engines.base import TOP, Params, Pick, Reading, Step, Token
+from subnet.engines.base import TOP, Params, Step, Token
 from subnet.engines.checked import field, step_of, token_ids
 from subnet.engines.http import ModelServer
-from subnet.engines.sampling import GrowingText, Sampler, check_request, check_text, check_tokens
-from subnet.engines.turns import Turns, made_by
-from subnet.errors import EngineAway, EngineRefused, Unsupported
+from subnet.engines.sampling import GrowingText, Sampler, check_text, check_tokens
+from subnet.engines.served import ServedEngine
+from subnet.engines.turns import Turns
+from subnet.errors import EngineAway, EngineRefused
 
 FAR = 1024
 """How far down a token is looked for that is only part of a character. Looking through the whole
@@ -32,21 +31,11 @@ UNSEEN = -100.0
 _PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 
-class LlamaServerEngine:
+class LlamaServerEngine(ServedEngine):
     """See the `Engine` protocol, and `openai.connect`, which opens it."""
 
     locks = True
     """The choice is ours at every step."""
-
-    def __init__(self, server: ModelServer, sha256: str, context: int, turns: Turns) -> None:
-        self._server = server
-        self._model_sha256 = sha256
-        self._context = context
-        self._turns = turns
-        self._vocabulary = 0
-        self._end_token = -1
-        self._before_prompt: list[int] = []
-        self._after_prompt: list[int] = []
 
     @classmethod
     async def learn(
@@ -57,7 +46,8 @@ class LlamaServerEngine:
         own = properties.get("total_slots") if isinstance(properties, dict) else None
         context = field(field(properties, "default_generation_settings", dict), "n_ctx", int)
         slots = max(1, min(slots, own if isinstance(own, int) else 1))
-        engine = cls(server, sha256, context, Turns(slots, waiting_limit))
+        engine = cls(server, sha256, Turns(slots, waiting_limit))
+        engine._context = context
         try:
             await engine._learn_model(properties)
         except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -67,33 +57,20 @@ class LlamaServerEngine:
     async def _learn_model(self, properties: dict[str, Any]) -> None:
         models = await self._server.get("/v1/models")
         self._vocabulary = int(models["data"][0]["meta"]["n_vocab"])
-        ends = await self._tokenize(properties["eos_token"], control=True)
+        ends = await self._tokenize(field(properties, "eos_token", str), control=True)
         if len(ends) != 1:
             raise EngineRefused("the model names no end token")
         self._end_token = ends[0]
         turn = {"messages": [{"role": "user", "content": _PLACE}]}
         template = await self._server.post("/apply-template", turn)
-        before, _, after = template["prompt"].partition(_PLACE)
+        before, place, after = field(template, "prompt", str).partition(_PLACE)
+        if not place:
+            raise EngineRefused("the model's chat format leaves out what the user says")
         self._before_prompt = await self._tokenize(before, control=True)
         self._after_prompt = await self._tokenize(after, control=True)
 
-    @property
-    def model_sha256(self) -> str:
-        """Hash of the model that the server runs, as its operator says; nothing proves it."""
-        return self._model_sha256
-
-    @property
-    def context(self) -> int:
-        """Tokens that prompt and answer may have together."""
-        return self._context
-
-    @property
-    def end_token(self) -> int:
-        """Id of the token that ends an answer."""
-        return self._end_token
-
     async def health(self) -> None:
-        """Return if the server is well; raise an EngineError if not."""
+        """Return if the server is well and has the model; raise an EngineError if not."""
         await self._server.get("health")
 
     async def tokenize(self, text: str) -> list[int]:
@@ -105,20 +82,6 @@ class LlamaServerEngine:
         check_tokens(token_ids, self._vocabulary)
         reply = await self._server.post("/detokenize", {"tokens": [*map(int, token_ids)]})
         return str(field(reply, "content", str))
-
-    async def chat(self, prompt: str) -> list[int]:
-        """Return `prompt` as one turn of a user in the model's chat format, ready for an answer."""
-        return [*self._before_prompt, *await self.tokenize(prompt), *self._after_prompt]
-
-    async def generate(
-        self, prompt_ids: Sequence[int], params: Params
-    ) -> AsyncGenerator[Token, None]:
-        """Stream an answer; the end token is last if the model ends it before `max_tokens`."""
-        self._check(prompt_ids, (), params.max_tokens)
-        made = made_by(functools.partial(self._make, prompt_ids, params))
-        async with contextlib.aclosing(made):
-            async for token in made:
-                yield token
 
     async def _make(
         self, prompt_ids: Sequence[int], params: Params, hand_over: Callable[[Token], None]
@@ -136,20 +99,6 @@ class LlamaServerEngine:
                 top = slice(params.logprobs)
                 hand_over(Token(token, gained, logprob, step.top_ids[top], step.top_logprobs[top]))
 
-    async def sample(self, prompt_ids: Sequence[int], length: int, pick: Pick) -> list[int]:
-        """Return up to `length` tokens, each picked by `pick`; one request a token."""
-        self._check(prompt_ids, (), length)
-        answer: list[int] = []
-        async with self._turns.mine():
-            while len(answer) < length and answer[-1:] != [self._end_token]:
-                step = await self._step([*prompt_ids, *answer], self._end_token)
-                token = pick(len(answer), step.top_ids, step.top_logprobs)
-                if token is None:
-                    break
-                check_tokens([token], self._vocabulary)
-                answer.append(token)
-        return answer
-
     async def score(self, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> list[Step]:
         """Return what the model thought of each token of `answer_ids`; one request a token."""
         self._check(prompt_ids, answer_ids, len(answer_ids))
@@ -159,15 +108,9 @@ class LlamaServerEngine:
                 for at, token in enumerate(answer_ids)
             ]
 
-    async def activations(
-        self, prompt_ids: Sequence[int], answer_ids: Sequence[int]
-    ) -> NDArray[np.float32]:
-        """Raise Unsupported: llama.cpp's server keeps its hidden layers to itself."""
-        raise Unsupported("openai", "activations")
-
-    async def read(self, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> Reading:
-        """Raise Unsupported, as `activations` does."""
-        raise Unsupported("openai", "activations")
+    async def _next(self, tokens: list[int]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        step = await self._step(tokens, self._end_token)
+        return step.top_ids, step.top_logprobs
 
     async def _step(self, before: list[int], token: int) -> Step:
         """Return what the model thinks comes after `before`, seen from `token`."""
@@ -225,8 +168,3 @@ class LlamaServerEngine:
         check_text(text)
         request = {"content": text, "parse_special": control, "add_special": False}
         return token_ids(field(await self._server.post("/tokenize", request), "tokens", list))
-
-    def _check(self, prompt_ids: Sequence[int], answer_ids: Sequence[int], length: int) -> None:
-        check_request(
-            prompt_ids, answer_ids, length, vocabulary=self._vocabulary, context=self._context
-        )

@@ -10,15 +10,19 @@ of their default values; another layout is refused, since nobody could say what 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
 import queue
+import resource
 import signal
 import struct
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import numpy as np
@@ -28,6 +32,14 @@ SPARE = 64
 """Tokens looked at beyond the likeliest, so that of tokens alike the lower ids are reported."""
 
 MOST_FRAME = 1 << 30
+
+PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
+"""Stands for what a user says."""
+
+_RENDER_S = 10.0
+_RENDER_BYTES = 1 << 28
+_RENDERED_CHARACTERS = 1 << 16
+"""What a chat format may take. A real one takes milliseconds for a few hundred characters."""
 
 _LARGEST_STRUCT = 512
 _CONTEXT_DEFAULTS = bytes.fromhex(
@@ -43,7 +55,7 @@ _MODEL_DEFAULTS = bytes.fromhex("00000000000000000000000000000000ffffffff0100000
 
 _GPU_LAYERS = 0x10
 _N_CTX, _N_BATCH, _N_UBATCH, _N_SEQ_MAX = 0x00, 0x04, 0x08, 0x0C
-_N_THREADS, _N_THREADS_BATCH, _FLASH_ATTENTION, _NO_PERF = 0x1C, 0x20, 0x34, 0x8A
+_N_THREADS, _N_THREADS_BATCH, _FLASH_ATTENTION = 0x1C, 0x20, 0x34
 _LOG_WARNING, _LOG_ERROR = 3, 4
 
 
@@ -78,7 +90,10 @@ _INTERFACE: dict[str, tuple[Any, list[Any]]] = {
     "llama_model_load_from_file": (ctypes.c_void_p, [ctypes.c_char_p, _Struct]),
     "llama_init_from_model": (ctypes.c_void_p, [ctypes.c_void_p, _Struct]),
     "llama_model_get_vocab": (ctypes.c_void_p, [ctypes.c_void_p]),
-    "llama_model_n_embd": (ctypes.c_int32, [ctypes.c_void_p]),
+    "llama_model_is_recurrent": (ctypes.c_bool, [ctypes.c_void_p]),
+    "llama_model_is_hybrid": (ctypes.c_bool, [ctypes.c_void_p]),
+    "llama_model_has_encoder": (ctypes.c_bool, [ctypes.c_void_p]),
+    "llama_model_n_embd_out": (ctypes.c_int32, [ctypes.c_void_p]),
     "llama_model_chat_template": (ctypes.c_char_p, [ctypes.c_void_p, ctypes.c_char_p]),
     "llama_vocab_n_tokens": (ctypes.c_int32, [ctypes.c_void_p]),
     "llama_vocab_bos": (ctypes.c_int32, [ctypes.c_void_p]),
@@ -106,6 +121,8 @@ _INTERFACE: dict[str, tuple[Any, list[Any]]] = {
             ctypes.c_bool,
         ],
     ),
+    "llama_batch_init": (_Batch, [ctypes.c_int32, ctypes.c_int32, ctypes.c_int32]),
+    "llama_batch_free": (None, [_Batch]),
     "llama_decode": (ctypes.c_int32, [ctypes.c_void_p, _Batch]),
     "llama_get_logits_ith": (ctypes.POINTER(ctypes.c_float), [ctypes.c_void_p, ctypes.c_int32]),
     "llama_get_embeddings_ith": (ctypes.POINTER(ctypes.c_float), [ctypes.c_void_p, ctypes.c_int32]),
@@ -165,18 +182,21 @@ class Library:
         for found, known in ((model, _MODEL_DEFAULTS), (context, _CONTEXT_DEFAULTS)):
             if bytes(found)[: len(known)] != known:
                 _refuse(f"xllamacpp {xllamacpp.__version__} has an interface not known here")
+        if not self._knows_batches():
+            _refuse(f"xllamacpp {xllamacpp.__version__} has batches not known here")
         self._log = _Log(_note)  # kept: llama.cpp calls it as long as it lives
         self._c.llama_log_set(self._log, None)
         self._c.llama_backend_init()
         model.put(_GPU_LAYERS, 0)
-        self._model = self._c.llama_model_load_from_file(settings["path"].encode(), model)
+        self._model = self._c.llama_model_load_from_file(os.fsencode(settings["path"]), model)
         if not self._model:
             _refuse("the file holds no model that llama.cpp can load")
+        self._check_kind()
         self._vocab = self._c.llama_model_get_vocab(self._model)
         self.vocabulary = int(self._c.llama_vocab_n_tokens(self._vocab))
         self.bos_token = int(self._c.llama_vocab_bos(self._vocab))
         self.end_token = int(self._c.llama_vocab_eos(self._vocab))
-        self._width = int(self._c.llama_model_n_embd(self._model))
+        self._width = int(self._c.llama_model_n_embd_out(self._model))
         self._batch: int = settings["batch"]
         context.put(_N_CTX, settings["slots"] * settings["context"])
         # llama.cpp aborts at the first pass where there are more sequences than this.
@@ -192,17 +212,26 @@ class Library:
         self._memory = self._c.llama_get_memory(self._context)
         self._embeds = False
 
+    def _check_kind(self) -> None:
+        kinds = self._c.llama_model_is_recurrent, self._c.llama_model_is_hybrid
+        if any(kind(self._model) for kind in kinds):
+            _refuse("the model is recurrent: what it has read cannot be cut back")
+        if self._c.llama_model_has_encoder(self._model):
+            _refuse("the model has an encoder, which would be left out here")
+
     def describe(self) -> tuple[dict[str, Any], bytes]:
         """Return what the parent has to know, and how each token is spelled."""
         pieces = [self.piece(token) for token in range(self.vocabulary)]
         if self.end_token < 0:
             _refuse("the model names no end token")
+        template = self._c.llama_model_chat_template(self._model, None)
+        if not template:
+            _refuse("the model has no chat format")
+        bos = pieces[self.bos_token].decode() if self.bos_token >= 0 else ""
         return {
             "vocabulary": self.vocabulary,
             "end_token": self.end_token,
-            "template": (self._c.llama_model_chat_template(self._model, None) or b"").decode(),
-            "bos": self.piece(self.bos_token).decode() if self.bos_token >= 0 else "",
-            "eos": self.piece(self.end_token).decode(),
+            "turn": render(template.decode(), bos, pieces[self.end_token].decode()),
             "lengths": [len(piece) for piece in pieces],
         }, b"".join(pieces)
 
@@ -218,13 +247,17 @@ class Library:
     def tokenize(self, text: str, control: bool) -> list[int]:
         """Return the tokens of a text; `control` reads control tokens spelled in it."""
         raw = text.encode()
-        room = np.empty(len(raw) + 8, np.int32)
-        count = self._c.llama_tokenize(
-            self._vocab, raw, len(raw), room.ctypes.data, room.size, False, control
-        )
-        if count < 0:
-            raise ValueError("a text has more tokens than bytes")
-        return [int(token) for token in room[:count]]
+        size = len(raw) + 8
+        while True:
+            room = np.empty(size, np.int32)
+            count = self._c.llama_tokenize(
+                self._vocab, raw, len(raw), room.ctypes.data, room.size, False, control
+            )
+            if count >= 0:
+                return [int(token) for token in room[:count]]
+            if -count <= size:
+                raise ValueError("llama.cpp cannot read the text")
+            size = -count  # a tokenizer that spells a character out may make more than its bytes
 
     def decode(self, chunks: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], bytes]:
         """Read chunks, each for a sequence; return what comes after the wanted tokens of them.
@@ -273,13 +306,21 @@ class Library:
 
     def trim(self, sequence: int, length: int) -> None:
         """Forget all of a sequence but the first `length` tokens."""
-        self._c.llama_memory_seq_rm(self._memory, sequence, length, -1)
+        if not self._c.llama_memory_seq_rm(self._memory, sequence, length, -1):
+            raise RuntimeError("llama.cpp cannot forget the end of a text")
 
     def copy(self, origin: int, target: int, length: int) -> None:
         """Make a sequence the first `length` tokens of another."""
         self.trim(target, 0)
         self._c.llama_memory_seq_cp(self._memory, origin, target, -1, -1)
         self.trim(target, length)
+
+    def _knows_batches(self) -> bool:
+        """Whether the library makes batches as we do: it fills just what these have."""
+        made = self._c.llama_batch_init(1, 0, 1)
+        empty = [entry[0] for entry in _Batch._fields_ if not getattr(made, entry[0])]
+        self._c.llama_batch_free(made)
+        return empty == ["n_tokens", "embd"]
 
     def _compute(self, part: Sequence[tuple[int, int, int, int]]) -> None:
         sequences, places, tokens, after = np.array(part, np.int32).T.copy()
@@ -313,6 +354,64 @@ class Library:
             order = np.lexsort((top, -logits[top]))[:TOP]
             top = top[order]
             return top, logits[top].astype(np.float64) - total, float(logits[forced]) - total
+
+
+def render(template: str, bos: str, end: str) -> str:
+    """Return a user's turn around `PLACE` in a chat format, as transformers would.
+
+    A chat format is a program that came with a model's file. It is refused, and this process ends,
+    if it takes more time, memory or room than any needs.
+    """
+    import jinja2.ext
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    room = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols]
+    )
+    problem = "the model's chat format cannot be used"
+    done = threading.Event()
+    threading.Thread(target=_watch, args=(done, problem), daemon=True).start()
+    turn = ""
+    try:
+        with _less_memory(_RENDER_BYTES):
+            for part in room.from_string(template).generate(
+                messages=[{"role": "user", "content": PLACE}],
+                add_generation_prompt=True,
+                bos_token=bos,
+                eos_token=end,
+            ):
+                turn += part
+                if len(turn) > _RENDERED_CHARACTERS:
+                    _refuse(f"{problem}: it has more than {_RENDERED_CHARACTERS} characters")
+    except Exception as error:  # a template can raise anything
+        _refuse(f"{problem}: {type(error).__name__}: {error}")
+    finally:
+        done.set()
+    if PLACE not in turn:
+        _refuse(f"{problem}: it leaves out what the user says")
+    return turn
+
+
+def _watch(done: threading.Event, problem: str) -> None:
+    """End this process if it computes for too long; on a busy machine waiting does not count."""
+    end = time.process_time() + _RENDER_S
+    while not done.wait(0.2):
+        if time.process_time() > end:
+            _refuse(f"{problem}: it takes more than {_RENDER_S:g} s")
+
+
+@contextlib.contextmanager
+def _less_memory(more: int) -> Iterator[None]:
+    """Let this process take no more than `more` bytes beyond what it has, where Linux says that."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with contextlib.suppress(OSError):
+        has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        limits = [has + more, *(one for one in before if one != resource.RLIM_INFINITY)]
+        resource.setrlimit(resource.RLIMIT_AS, (min(limits), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def _note(level: int, text: bytes, _: object) -> None:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from subnet.engines.batch import PREFILL, Chunk, Seen, common_start
 from subnet.engines.batched import BatchedEngine
-from subnet.engines.llama_worker import read_frame, write_frame
+from subnet.engines.llama_worker import PLACE, read_frame, write_frame
 from subnet.engines.models import check_model
 from subnet.engines.sampling import check_text
 from subnet.errors import EngineAway, EngineRefused
@@ -41,9 +41,11 @@ of sums: below 64 a token has the same bits however it was batched; above, up to
 _WORTH_COPYING = 8
 """Tokens to compute; for fewer it is not worth to copy the memory of a whole sequence."""
 
+_MOST_TEXT = 1 << 20
+"""Bytes that are made into tokens; the child takes a second or two for them."""
+
 _START_S = 120.0
 _STOP_S = 1.0  # a model being loaded hears nothing; and there is nothing to lose
-_PLACE = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 Frame: TypeAlias = "tuple[dict[str, Any], bytes]"
 
@@ -63,6 +65,7 @@ class LlamaEngine(BatchedEngine):
     ) -> None:
         self._child = child
         self._timeout_s = timeout_s
+        self._reading = asyncio.Lock()
         about, spelled = described
         ends = list(itertools.accumulate(about["lengths"], initial=0))
         self._pieces = [spelled[start:end] for start, end in itertools.pairwise(ends)]
@@ -118,7 +121,7 @@ class LlamaEngine(BatchedEngine):
                 places=slots + waiting_limit,
                 timeout_s=step_timeout_s,
             )
-            await engine._learn_turn(path, described[0])
+            await engine._learn_turn(described[0]["turn"])
             async with engine._running(
                 _Rows(child, described[0]["vocabulary"], slots),
                 slots=slots,
@@ -137,9 +140,12 @@ class LlamaEngine(BatchedEngine):
     async def _tokenize(self, text: str, *, control: bool) -> list[int]:
         self._ensure_alive()
         check_text(text)
+        if len(text.encode()) > _MOST_TEXT:
+            raise EngineRefused(f"the text has more than {_MOST_TEXT} bytes")
         task = {"text": text, "control": control}
         try:
-            async with asyncio.timeout(self._timeout_s):
+            # One at a time, so that each has the whole time.
+            async with self._reading, asyncio.timeout(self._timeout_s):
                 # On a thread: a child that hangs may leave no room to write.
                 answered = await asyncio.to_thread(self._child.ask, task)
                 head, _ = await asyncio.wrap_future(answered)
@@ -149,39 +155,15 @@ class LlamaEngine(BatchedEngine):
         tokens: list[int] = head["tokens"]
         return tokens
 
-    async def _learn_turn(self, path: Path, about: dict[str, Any]) -> None:
+    async def _learn_turn(self, turn: str) -> None:
         """Learn what the model's chat format puts around what a user says."""
-        if not about["template"]:
-            raise EngineRefused(f"{path} has no chat format")
-        text = await asyncio.to_thread(_apply, about)
-        before, place, after = text.partition(_PLACE)
-        if not place:
-            raise EngineRefused(f"the chat format of {path} leaves out what the user says")
+        before, _, after = turn.partition(PLACE)
         self._before_prompt = await self._tokenize(before, control=True)
         self._after_prompt = await self._tokenize(after, control=True)
 
     def _die(self, reason: EngineAway) -> None:
         super()._die(reason)
         self._child.kill()  # the model's thread may be waiting for it
-
-
-def _apply(about: dict[str, Any]) -> str:
-    """Return one turn of a user in a model's chat format, as transformers would."""
-    import jinja2.ext
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    room = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols]
-    )
-    try:
-        return room.from_string(about["template"]).render(
-            messages=[{"role": "user", "content": _PLACE}],
-            add_generation_prompt=True,
-            bos_token=about["bos"],
-            eos_token=about["eos"],
-        )
-    except Exception as error:  # a template can raise anything
-        raise EngineRefused(f"the model's chat format cannot be used: {error}") from error
 
 
 class _Rows:

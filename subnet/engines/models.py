@@ -14,6 +14,7 @@ import http.client
 import logging
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import urllib.error
@@ -127,8 +128,11 @@ def get_folder(spec: ModelSpec, cache: Path | None = None) -> Path:
 
 def _is_file(path: Path) -> bool:
     """Whether it is there. Raises ModelUnreadable."""
+    # Not `Path.is_file`, which newer Pythons have say no to everything that goes wrong.
     try:
-        return path.is_file()
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError as error:  # a folder on the way that is somebody else's
         raise ModelUnreadable(path, error.strerror or str(error)) from error
 

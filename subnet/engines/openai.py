@@ -9,7 +9,6 @@ token ids are refused: texts are no evidence.
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import logging
 import re
@@ -21,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.verify import seedlock
-from subnet.engines.base import TOP, Params, Pick, Reading, SeedLock, Step, Token
+from subnet.engines.base import TOP, Params, SeedLock, Step, Token
 from subnet.engines.checked import ROUNDING, UNKNOWN, Entries, field, step_of, token_ids
 from subnet.engines.http import ANSWER_BYTES, ModelServer, complaint, parse
 from subnet.engines.llama_server import LlamaServerEngine
 from subnet.engines.locked import Lock
-from subnet.engines.sampling import GrowingText, check_request, check_text, check_tokens
-from subnet.engines.turns import Turns, made_by
+from subnet.engines.sampling import GrowingText, check_text, check_tokens
+from subnet.engines.served import ServedEngine
+from subnet.engines.turns import Turns
 from subnet.errors import EngineAway, EngineBusy, EngineRefused, Unsupported
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ async def connect(
             yield engine
 
 
-class OpenAIEngine:
+class OpenAIEngine(ServedEngine):
     """vLLM's server, or one that speaks as it does; see the `Engine` protocol and `connect`."""
 
     def __init__(
@@ -102,15 +102,9 @@ class OpenAIEngine:
         slots: int,
         waiting_limit: int,
     ) -> None:
-        self._server = server
+        super().__init__(server, sha256, Turns(slots, waiting_limit))
         self._model = model
-        self._model_sha256 = sha256
-        self._turns = Turns(slots, waiting_limit)
-        self._context = 0
         self._vocabulary = UNKNOWN
-        self._end_token = -1
-        self._before_prompt: list[int] = []
-        self._after_prompt: list[int] = []
         self._locks = False
         self._locked_answers = itertools.count(1)
 
@@ -120,27 +114,12 @@ class OpenAIEngine:
         return self._model
 
     @property
-    def model_sha256(self) -> str:
-        """Hash of the model that the server runs, as its operator says; nothing proves it."""
-        return self._model_sha256
-
-    @property
-    def context(self) -> int:
-        """Tokens that prompt and answer may have together."""
-        return self._context
-
-    @property
-    def end_token(self) -> int:
-        """Id of the token that ends an answer."""
-        return self._end_token
-
-    @property
     def locks(self) -> bool:
         """Whether the server followed a seed lock when it was opened."""
         return self._locks
 
     async def health(self) -> None:
-        """Return if the server is well and still has the model; raise an EngineError if not."""
+        """Return if the server is well and has the model; raise an EngineError if not."""
         await self._server.health()
         listed = await self._server.get("v1/models")
         _choose_model(listed, self._model, self._server.quote)
@@ -178,41 +157,6 @@ class OpenAIEngine:
         reply = await self._post("detokenize", {"tokens": [*map(int, token_ids)]})
         return str(field(reply, "prompt", str))
 
-    async def chat(self, prompt: str) -> list[int]:
-        """Return `prompt` as one turn of a user in the model's chat format, ready for an answer."""
-        return [*self._before_prompt, *await self.tokenize(prompt), *self._after_prompt]
-
-    async def generate(
-        self, prompt_ids: Sequence[int], params: Params
-    ) -> AsyncGenerator[Token, None]:
-        """Stream an answer; the end token is last if the model ends it before `max_tokens`.
-
-        Raises Unsupported for a seed lock where the server follows none.
-        """
-        self._check(prompt_ids, (), params.max_tokens)
-        if params.max_tokens == 0:
-            return
-        if params.lock is not None and not self._locks:
-            raise Unsupported("openai", "seed-locked answers: its server runs no seed lock")
-        made = made_by(functools.partial(self._make, prompt_ids, params))
-        async with contextlib.aclosing(made):
-            async for token in made:
-                yield token
-
-    async def sample(self, prompt_ids: Sequence[int], length: int, pick: Pick) -> list[int]:
-        """Return up to `length` tokens, each picked by `pick`; one request a token."""
-        self._check(prompt_ids, (), length)
-        answer: list[int] = []
-        async with self._turns.mine():
-            while len(answer) < length and answer[-1:] != [self._end_token]:
-                ids, logprobs = await self._likeliest([*prompt_ids, *answer])
-                token = pick(len(answer), ids, logprobs)
-                if token is None:
-                    break
-                check_tokens([token], self._vocabulary)
-                answer.append(token)
-        return answer
-
     async def score(self, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> list[Step]:
         """Return what the model thought of each token of `answer_ids`, read in one pass."""
         self._check(prompt_ids, answer_ids, len(answer_ids))
@@ -229,16 +173,6 @@ class OpenAIEngine:
             step_of(token, _scored(record))
             for token, record in zip(answer_ids, seen[len(prompt_ids) :], strict=True)
         ]
-
-    async def activations(
-        self, prompt_ids: Sequence[int], answer_ids: Sequence[int]
-    ) -> NDArray[np.float32]:
-        """Raise Unsupported: a server keeps its hidden layers to itself."""
-        raise Unsupported("openai", "activations")
-
-    async def read(self, prompt_ids: Sequence[int], answer_ids: Sequence[int]) -> Reading:
-        """Raise Unsupported, as `activations` does."""
-        raise Unsupported("openai", "activations")
 
     # One answer
 
@@ -372,10 +306,9 @@ class OpenAIEngine:
             raise EngineRefused(f"{said} ({code})")
         raise EngineAway(f"it broke off an answer: {said}")
 
-    async def _likeliest(
-        self, tokens: Sequence[int], temperature: float = 0.0
+    async def _next(
+        self, tokens: list[int], temperature: float = 0.0
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the `TOP` likeliest tokens after `tokens`, and their log-probabilities."""
         body = self._asked(tokens, Params(1, temperature=temperature)) | {"logprobs": TOP}
         steps = _steps(await self._complete(body, 1), TOP)
         if len(steps) != 1:
@@ -419,13 +352,13 @@ class OpenAIEngine:
         """Raise EngineRefused if the server reports too few, or those of what it sampled from."""
         prompt = await self.chat("Tell me something.")
         try:
-            ids, cold = await self._likeliest(prompt, 0.5)
+            ids, cold = await self._next(prompt, 0.5)
         except EngineRefused as error:
             raise EngineRefused(
                 f"the server reports no {TOP} likeliest tokens: start it with --max-logprobs {TOP} "
                 f"({error.problem})"
             ) from None
-        again, hot = await self._likeliest(prompt, 2.0)
+        again, hot = await self._next(prompt, 2.0)
         shared = np.intersect1d(ids, again, return_indices=True)
         moved = np.abs(cold[shared[1]] - hot[shared[2]])
         if not moved.size or moved.max() > 1.0:
@@ -484,11 +417,6 @@ class OpenAIEngine:
             wanted, came = self._server.quote(self._model), self._server.quote(model)
             raise EngineAway(f"asked for {wanted}, {came} answered")
         return choices[0]
-
-    def _check(self, prompt_ids: Sequence[int], answer_ids: Sequence[int], length: int) -> None:
-        check_request(
-            prompt_ids, answer_ids, length, vocabulary=self._vocabulary, context=self._context
-        )
 
 
 class _Text:

@@ -7,8 +7,8 @@ torch; import it only where the `torch` extra is known to be there.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,13 @@ _KEPT_TOKENS = 1024
 """A longer prompt is not kept."""
 
 Tensor: TypeAlias = Any
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _inferring(function: Function) -> Function:
+    """`torch.inference_mode`, which keeps the types."""
+    inferring: Function = torch.inference_mode()(function)
+    return inferring
 
 
 class TorchModel:
@@ -46,22 +53,22 @@ class TorchModel:
         """Return how many of the first of `tokens` are in a kept prompt."""
         return self._cache.known(tokens)[1]
 
-    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    @_inferring
     def adopt(self, row: int, tokens: Sequence[int]) -> int:
         """Copy what is known of `tokens` into an empty row."""
         return self._cache.adopt(row, tokens)
 
-    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    @_inferring
     def keep(self, row: int, tokens: Sequence[int]) -> None:
         """Copy the keys and values of a prompt."""
         self._cache.keep(row, tuple(tokens))
 
-    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    @_inferring
     def move(self, origin: int, target: int, length: int) -> None:
         """Copy a row, and empty where it was."""
         self._cache.move(origin, target, length)
 
-    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    @_inferring
     def wipe(self, row: int, length: int, *, sound: bool) -> None:
         """Fill what was in use of a row with zeros."""
         self._cache.wipe(row, length)
@@ -70,7 +77,7 @@ class TorchModel:
         """Give all memory back but for the kept prompts."""
         self._cache.clear()
 
-    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    @_inferring
     def forward(self, chunks: Sequence[Chunk]) -> list[Seen]:
         """Read one chunk for each of some rows that follow one another.
 

@@ -18,7 +18,7 @@ try:
     from vllm.v1.sample.logits_processor import LogitsProcessor as _First
 except ImportError:
 
-    class _First:  # type: ignore[no-redef]
+    class _First:  # type: ignore[no-redef]  # stands in for it
         """Where there is no vLLM there is nothing to be a processor of."""
 
 
@@ -26,7 +26,7 @@ try:
     from vllm.v1.worker.gpu.sample.logits_processor import LogitsProcessor as _Second
 except ImportError:
 
-    class _Second:  # type: ignore[no-redef]
+    class _Second:  # type: ignore[no-redef]  # stands in for it
         """Older vLLM has only one model runner."""
 
 
@@ -43,7 +43,7 @@ NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
 """What else changes what is chosen, and the values of it that do not."""
 
 
-class SeedLockProcessor(_First, _Second):  # type: ignore[misc]
+class SeedLockProcessor(_First, _Second):  # type: ignore[misc]  # vLLM's classes are Any to mypy
     """Leaves each locked request one token to choose from."""
 
     def __init__(self, vllm_config: Any, state: Any, is_pin_memory: bool | None = None) -> None:

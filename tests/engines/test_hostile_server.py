@@ -277,6 +277,44 @@ async def test_who_closes_a_stream_is_not_told_how_it_would_have_ended(server: S
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize(
+    ("path", "said", "error"),
+    [
+        ("/props", {"eos_token": 5}, EngineAway),
+        ("/props", {"eos_token": "\udfff"}, EngineRefused),
+        ("/apply-template", {"prompt": 5}, EngineAway),
+        ("/apply-template", {"prompt": "Hello"}, EngineRefused),
+        ("/v1/models", {"data": [{"id": "m", "owned_by": "llamacpp"}]}, EngineAway),
+        ("/tokenize", {"tokens": [[]]}, EngineAway),
+    ],
+)
+async def test_llama_cpps_server_that_describes_itself_badly(
+    server: Server, path: str, said: Body, error: type[Exception]
+) -> None:
+    fine: dict[str, Body] = {
+        "/v1/models": {"data": [{"id": "m", "owned_by": "llamacpp", "meta": {"n_vocab": 9}}]},
+        "/props": {"eos_token": "<e>", "default_generation_settings": {"n_ctx": 64}},
+        "/apply-template": {"prompt": "<\N{OBJECT REPLACEMENT CHARACTER}>"},
+        "/tokenize": {"tokens": [1]},
+    }
+    server.acts = {at: plays(reply(body)) for at, body in fine.items()}
+    async with connect(server.url, sha256="0" * 64) as engine:
+        assert engine.end_token == 1
+    server.acts[path] = plays(reply(fine[path] | said))
+    with pytest.raises(error):
+        async with connect(server.url, sha256="0" * 64):
+            pass
+
+
+async def test_half_a_character_is_not_even_asked_for(server: Server) -> None:
+    async with engine_of(server) as engine:
+        heard = len(server.heard)
+        for ask in (engine.tokenize, engine.chat):
+            with pytest.raises(EngineRefused, match="half a character"):
+                await ask("a \udfff b")
+        assert len(server.heard) == heard
+
+
 async def test_what_follows_the_end_token_is_an_error(server: Server) -> None:
     end = completion(1, 2)
     end["token_ids"] = [1]

@@ -20,12 +20,18 @@ from numpy.typing import NDArray
 
 from subnet.engines import llama_worker
 from subnet.engines.base import TOP, Step
-from subnet.engines.llama_worker import write_frame
+from subnet.engines.llama_worker import PLACE, write_frame
 from subnet.engines.llamacpp import BATCH, LlamaEngine
 from subnet.engines.models import SMOLLM2_135M, get_model, hash_file
 from subnet.engines.truncated import truncated_model, write_truncated
 from subnet.errors import EngineAway, EngineRefused, ModelMismatch
-from tests.engines.poison import POISON, write_poisoned
+from tests.engines.poison import (
+    POISON,
+    write_changed,
+    write_poisoned,
+    write_recurrent,
+    write_spelling,
+)
 from tests.engines.suite import EngineSuite, Subject
 
 pytestmark = pytest.mark.model
@@ -309,6 +315,95 @@ async def test_a_corrupt_model_is_an_error_that_names_the_file(
     assert capfd.readouterr() == ("", "")
 
 
+SAYS = "{{ messages[0].content }}"
+LOOP = "{% for _ in range(99999) %}"
+HOSTILE = {
+    "leaves out what the user says": "Hello",
+    "SecurityError": "{{ messages.__class__.__mro__ }}" + SAYS,
+    "more than 65536 characters": LOOP + "ab{% endfor %}" + SAYS,
+    "MemoryError": "{{ 'a' * 10 ** 9 }}" + SAYS,
+    "TemplateSyntaxError": "{% for %}",
+    "RecursionError": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "UndefinedError": "{{ messages[0].nobody.knows }}",
+}
+"""Chat formats, and what is said of them: each is a program that came with a model's file."""
+
+
+def rendered(template: str) -> subprocess.CompletedProcess[str]:
+    """Return how a process ends that renders a chat format, and what it says."""
+    code = (
+        "import sys; from subnet.engines.llama_worker import render\n"
+        "print(render(sys.argv[1], '<s>', '</s>'))"
+    )
+    command = [sys.executable, "-c", code, template]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
+
+
+def test_a_chat_format_that_does_more_than_it_should_is_refused() -> None:
+    for problem, template in HOSTILE.items():
+        done = rendered(template)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("\nE the model's chat format cannot be used: ")
+        assert problem in done.stderr
+    fine = rendered("{{ bos_token }}{% for m in messages %}" + SAYS + "{% endfor %}{{ eos_token }}")
+    assert (fine.stdout, fine.stderr) == (f"<s>{PLACE}</s>\n", "")
+
+
+@pytest.mark.slow
+def test_a_chat_format_that_does_not_end_is_refused() -> None:
+    assert "it takes more than 10 s" in rendered(LOOP * 4 + "{% endfor %}" * 4).stderr
+
+
+@pytest.mark.slow
+async def test_a_model_with_a_chat_format_of_no_use_is_refused_by_name(
+    model: Path, tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed.gguf"
+    write_changed(model, changed, template="Hello")
+    with pytest.raises(EngineRefused, match=r"changed\.gguf: exit code 1: .*leaves out what"):
+        async with LlamaEngine.open(changed, sha256=hash_file(changed)):
+            pass
+    assert servers() == set()
+
+
+@pytest.mark.slow
+async def test_a_hidden_layer_is_as_long_as_the_model_says(model: Path, tmp_path: Path) -> None:
+    """llama.cpp has room for that only: whoever reads more reads what is not there."""
+    changed = tmp_path / "changed.gguf"
+    write_changed(model, changed, embedding_length_out=64)
+    async with LlamaEngine.open(changed, sha256=hash_file(changed)) as engine:
+        assert (await engine.activations([5, 6], [7, 8, 9])).shape == (3, 64)
+
+
+@pytest.mark.slow
+async def test_a_model_whose_memory_cannot_be_cut_back_is_refused(
+    model: Path, tmp_path: Path
+) -> None:
+    recurrent = tmp_path / "recurrent.gguf"
+    write_recurrent(model, recurrent)
+    with pytest.raises(EngineRefused, match="recurrent: what it has read"):
+        async with LlamaEngine.open(recurrent, sha256=hash_file(recurrent)):
+            pass
+
+
+async def test_a_text_may_have_more_tokens_than_bytes(tmp_path: Path) -> None:
+    spelling = tmp_path / "spelling.gguf"
+    write_spelling(spelling)
+    async with LlamaEngine.open(spelling, sha256=hash_file(spelling), context=512) as engine:
+        assert len(await engine.tokenize("a" + " " * 99)) >= 3 * 99 + 1
+        assert len(await engine.score([3, 4], [5, 6])) == 2
+
+
+async def test_a_text_without_measure_is_refused_and_keeps_nobody_waiting(model: Path) -> None:
+    async with LlamaEngine.open(model, sha256=SHA256, slots=1) as engine:
+        long = "é" * (1 << 18)
+        texts = [long] * 3 + ["river"] + [long * 4]
+        found = await asyncio.gather(*map(engine.tokenize, texts), return_exceptions=True)
+        assert [len(one) for one in found[:3] if isinstance(one, list)] == [1 << 18] * 3
+        assert found[3] == await engine.tokenize("river")
+        assert isinstance(found[4], EngineRefused) and "more than" in found[4].problem
+
+
 async def test_a_dead_and_a_hanging_engine_are_away(
     model: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -347,15 +442,30 @@ async def test_an_engine_ends_with_its_owner_however_that_ends(model: Path) -> N
             await asyncio.sleep(0.05)
 
 
-def test_a_library_with_another_interface_is_refused(model: Path) -> None:
+OTHER_INTERFACES = {
+    "an interface not known": "w._CONTEXT_DEFAULTS = w._CONTEXT_DEFAULTS[::-1]",
+    "batches not known": (
+        "one, two, three, *rest = w._Batch._fields_\n"
+        "fields = {'_fields_': [one, three, two, *rest]}\n"
+        "w._Batch = type('Batch', (w.ctypes.Structure,), fields)\n"
+        "w._INTERFACE['llama_batch_init'] = (w._Batch, [w.ctypes.c_int32] * 3)\n"
+        "w._INTERFACE['llama_batch_free'] = (None, [w._Batch])"
+    ),
+}
+
+
+@pytest.mark.parametrize(("problem", "change"), OTHER_INTERFACES.items())
+def test_a_library_with_another_interface_is_refused(
+    model: Path, problem: str, change: str
+) -> None:
     """Its structs are passed by value: one that grew would be read wrongly, without a word."""
     code = (
         "import importlib.util as u, sys\n"
         "spec = u.spec_from_file_location('worker', sys.argv[1])\n"
-        "worker = u.module_from_spec(spec)\n"
-        "spec.loader.exec_module(worker)\n"
-        "worker._CONTEXT_DEFAULTS = worker._CONTEXT_DEFAULTS[::-1]\n"
-        "worker.main()\n"
+        "w = u.module_from_spec(spec)\n"
+        "spec.loader.exec_module(w)\n"
+        f"{change}\n"
+        "w.main()\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, llama_worker.__file__],
@@ -367,7 +477,7 @@ def test_a_library_with_another_interface_is_refused(model: Path) -> None:
         write_frame(child.stdin, {"path": str(model)})
         said, told = child.stderr.read(), child.stdout.read()
         assert child.wait(60) == 1
-    assert b"has an interface not known here" in said
+    assert f"has {problem} here" in said.decode()
     assert told == b""
 
 

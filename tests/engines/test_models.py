@@ -31,7 +31,7 @@ from subnet.engines.models import (
     model_folder,
     write_sums,
 )
-from subnet.errors import ModelFetchFailed, ModelMismatch, ModelMissing
+from subnet.errors import ModelFetchFailed, ModelMismatch, ModelMissing, ModelUnreadable
 
 CONTENT = b"GGUF" + bytes(range(256)) * 20_000
 SPEC = ModelSpec(
@@ -111,6 +111,16 @@ def test_a_missing_model_names_the_command(cache: Path) -> None:
     with pytest.raises(ModelMissing, match="subnet model fetch") as caught:
         get_model(SPEC.sha256, cache)
     assert caught.value.sha256 == SPEC.sha256
+
+
+def test_a_cache_that_cannot_be_looked_into_is_named(tmp_path: Path) -> None:
+    closed = tmp_path / ("c" * 300)  # no system has such names: as for a folder of somebody else's
+    with pytest.raises(ModelUnreadable, match=r"c/models/.*SUBNET_CACHE_DIR names another cache"):
+        find_model(SPEC.sha256, closed)
+    with pytest.raises(ModelUnreadable):
+        get_folder(PAIR, closed)
+    (tmp_path / "file").touch()
+    assert find_model(SPEC.sha256, tmp_path / "file") is None
 
 
 def test_fetch_from_a_file_copies_it_once(file: Path, cache: Path) -> None:

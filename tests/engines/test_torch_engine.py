@@ -26,6 +26,7 @@ from subnet.engines.torch_engine import Precision, TransformersEngine
 from subnet.errors import EngineAway, EngineRefused, MissingExtra, ModelMismatch
 from tests.engines.suite import EngineSuite, Subject, answer, ids, regret
 from tests.engines.tiny import CONTEXT, VOCABULARY, tiny_model
+from tests.patience import until
 
 torch = pytest.importorskip("torch", reason="the torch extra is not installed")
 transformers = pytest.importorskip("transformers", reason="the torch extra is not installed")
@@ -354,8 +355,7 @@ async def test_who_is_cancelled_while_waiting_leaves_the_queue_at_once() -> None
         served = asyncio.create_task(subject.engine.score([70], [71]))
         await asyncio.to_thread(working.wait, 60)
         waiting = [asyncio.create_task(subject.engine.score([70], [71])) for _ in range(5)]
-        while len(batch._waiting) < 5:
-            await asyncio.sleep(0)
+        await until(lambda: len(batch._waiting) == 5)
         for left, task in enumerate(reversed(waiting)):
             task.cancel()
             await asyncio.wait([task])
