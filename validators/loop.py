@@ -16,6 +16,7 @@ from typing import Any
 from chain.client.metagraph import Metagraph
 from chain.client.subnet import Schedule
 from chain.errors import ChainAway
+from subnet.definition import Subnet
 from subnet.errors import (
     DefinitionError,
     EngineAway,
@@ -26,6 +27,7 @@ from subnet.errors import (
 )
 from subnet.protocol import Reply, Target, Task
 from subnet.seat import buying_command
+from subnet.wire.dendrite import Dendrite
 from validators.bench import Bench
 from validators.commits import Settled, settle
 from validators.drawing import draw, next_beacon
@@ -154,16 +156,16 @@ async def publish(bench: Bench, schedule: Schedule) -> None:
 
 
 async def ask(
-    bench: Bench, turn: Turn[Any], targets: Sequence[Target]
+    dendrite: Dendrite, subnet: Subnet[Any, Any], turn: Turn[Any], targets: Sequence[Target]
 ) -> list[tuple[Task[Any], Reply[Any]]]:
     """Everybody's questions; the dendrite keeps only few of them in flight."""
     pairs = turn.pairs(targets)
-    replies = await bench.dendrite.ask(
+    replies = await dendrite.ask(
         [target for _, target in pairs],
-        bench.subnet.path,
+        subnet.path,
         [task.challenge for task, _ in pairs],
-        bench.subnet.answer,
-        timeout_s=bench.subnet.timeout_s,
+        subnet.answer,
+        timeout_s=subnet.timeout_s,
     )
     return [(task, reply) for (task, _), reply in zip(pairs, replies, strict=True)]
 
@@ -207,7 +209,7 @@ async def run_round(bench: Bench, moment: Moment) -> dict[str, Any]:
         moment.schedule,
         tasks=bench.settings.validator.tasks_per_round,
     )
-    asked, beacon = await ask(bench, turn, targets), None
+    asked, beacon = await ask(bench.dendrite, bench.subnet, turn, targets), None
     if bench.subnet.audit_rate < 1.0:
         beacon = await next_beacon(
             bench.chain, bench.subnet.audit_rate, since=moment.metagraph.block

@@ -104,10 +104,10 @@ def signed_for(line: Line, entry: Line) -> Signed:
     signature = entry.get("signature")
     if isinstance(signature, Mapping):
         return Signed.QUESTION if signature.get("version") == BOUND else Signed.ANSWER
-    if "withheld" in entry:
-        return Signed.WITHHELD if entry.get("signed") else Signed.NOTHING
     if _written(line) < SINCE_SCHEMA:
         return Signed.NOT_KEPT if entry.get("signed") else Signed.NOTHING
+    if "withheld" in entry:
+        return Signed.WITHHELD if entry.get("signed") else Signed.NOTHING
     # Answers are taken with a signature only.
     return Signed.FORGED if entry.get("failure") is None else Signed.NOTHING
 

@@ -32,6 +32,7 @@ from validators import journal
 from validators.explain import Recent, words
 from validators.journal import Journal
 from validators.judge import judge
+from validators.loop import ask
 from validators.moment import Moment
 from validators.prompts.vault import Vault
 from validators.prompts.withheld import open_withheld
@@ -180,15 +181,7 @@ async def rounds(
             for number in range(1, count + 1):
                 turn = vault.take(sealing)
                 sealing = vault.find(1) or sealing
-                pairs = turn.pairs(targets)
-                replies = await dendrite.ask(
-                    [target for _, target in pairs],
-                    subnet.path,
-                    [task.challenge for task, _ in pairs],
-                    subnet.answer,
-                    timeout_s=subnet.timeout_s,
-                )
-                asked = [(task, reply) for (task, _), reply in zip(pairs, replies, strict=True)]
+                asked = await ask(dendrite, subnet, turn, targets)
                 view = Metagraph(1, number, 1, 0, "", "", ())
                 moment = Moment(view, Schedule(number, 1, 1, 0, 0), 0, True)
                 line = record(
@@ -519,14 +512,15 @@ class EchoesOfText(Echoes):
 def test_lines_of_versions_that_kept_no_signature() -> None:
     reply: Entry = {"task": "a", "hotkey": "5A", "failure": None, "signed": True, "answer": {}}
     silent = {**reply, "failure": "timeout", "signed": False, "answer": None}
+    # Somebody's own words: nor did they keep those with the answer.
+    private = {**reply, "answer": None, "withheld": "00"}
     for schema in (1, 2):
-        line = journal.migrate(
-            {"schema": schema, "kind": "round", "replies": [dict(reply), dict(silent)]}
-        )
-        assert proved([line]) == [Signed.NOT_KEPT, Signed.NOTHING]
+        replies = [dict(entry) for entry in (reply, silent, private)]
+        line = journal.migrate({"schema": schema, "kind": "round", "replies": replies})
+        assert proved([line]) == [Signed.NOT_KEPT, Signed.NOTHING, Signed.NOT_KEPT]
         # A new line cannot pass for an old one unseen.
         assert [signed_for({**line, "written": 3}, entry) for entry in line["replies"]] == [
-            Signed.FORGED, Signed.NOTHING,
+            Signed.FORGED, Signed.NOTHING, Signed.WITHHELD,
         ]  # fmt: skip
         assert find_forged({**line, "written": 3}, line["replies"][0])
 

@@ -26,6 +26,7 @@ from validators import journal
 from validators.journal import Journal
 from validators.judge import Judged, judge
 from validators.ledger import Ledger, Outcome
+from validators.loop import ask
 from validators.moment import Moment
 from validators.prompts.vault import Turn, Vault
 from validators.record import code_of, record
@@ -98,16 +99,7 @@ async def test_every_poison_gets_its_code_and_the_round_goes_on(tmp_path: Path) 
         Dendrite(VALIDATOR, allow_private=True, limits=Limits(sockets=len(names))) as dendrite,
         asyncio.timeout(ROUND_S),
     ):
-        pairs = turn.pairs(targets)
-        replies = await dendrite.ask(
-            [target for _, target in pairs],
-            subnet.path,
-            [task.challenge for task, _ in pairs],
-            subnet.answer,
-            timeout_s=subnet.timeout_s,
-        )
-        asked = [(task, reply) for (task, _), reply in zip(pairs, replies, strict=True)]
-        judged = await judge(subnet, asked)
+        judged = await judge(subnet, await ask(dendrite, subnet, turn, targets))
     assert [item.reply.hotkey for item in judged] == [target.hotkey for target in targets]
     codes = dict(zip(names, (item.judgement.reason for item in judged), strict=True))
     assert codes == {name: code for name, (_, code) in CORPUS.items()}

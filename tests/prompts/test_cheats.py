@@ -24,9 +24,8 @@ from tests.devnet.test_drand import PULSE
 from tests.prompts.town import HOTKEY, MINERS, Each, Grouped, Sum, Sums, Town, town
 from validators.audit import Audit, Flaw
 from validators.audit.roots import parsed
-from validators.loop import ask, publish, run_round, seal
-from validators.moment import Moment
-from validators.prompts.posting import fix_questions, published
+from validators.loop import ask, run_round, seal
+from validators.prompts.posting import published
 from validators.prompts.sealing import Sealing
 from validators.prompts.vault import Vault
 from validators.sampler import sample
@@ -52,26 +51,20 @@ async def ask_two_sets(place: Town, *, together: bool) -> TwoSets:
     targets = sample(moment.metagraph.neurons, asker=bench.hotkey, seed=b"")
     hidden = bench.vault.find(epoch)
     assert hidden is not None
-    seen = await ask(bench, bench.vault.take(hidden), targets)
+    seen = await ask(bench.dendrite, bench.subnet, bench.vault.take(hidden), targets)
     assert all(reply.answer is not None for _, reply in seen)
     again = Vault(bench.subnet, seed=b"again", asked=bench.ledger.was_asked)
     if together:
-        assert await fix_questions(
-            again, place.chain, HOTKEY, moment.metagraph, epoch, turns=1, tasks=1
-        )
+        await place.seal(again, epoch)
     else:
         told = await again.seal(
             epoch, netuid=place.netuid, validator=bench.hotkey, turns=1, tasks=1
         )
         receipt = await place.chain.set_commitment(HOTKEY, place.netuid, told.statement.data)
         again.note_posted(told, receipt.block)
-    metagraph = await place.chain.metagraph(place.netuid)
-    schedule = await place.chain.schedule(place.netuid, metagraph.block)
-    now = dataclasses.replace(moment, metagraph=metagraph, schedule=schedule)
     liar = dataclasses.replace(bench, vault=again)
-    await run_round(liar, now)
-    await place.to_next_epoch()
-    await publish(liar, await place.chain.schedule(place.netuid))
+    await run_round(liar, await place.now())
+    await place.end_epoch(liar)
     return TwoSets(epoch, hidden)
 
 
@@ -95,9 +88,7 @@ async def test_two_sets_of_questions_and_only_the_better_told(
 
         # "Another instance's": that can be so, and is never proved.
         leaves["beside"] = [root]
-        found = await place.audit(cheat.epoch, lines)
-        assert (found.verdict, found.differences) == ("incomplete", [])
-        text, seed = found.unchecked
+        text, seed = await place.unchecked(cheat.epoch, lines)
         assert text.startswith(f"nothing here is under root {root[:16]}")
         assert "several roots of one epoch" in seed
 
@@ -105,9 +96,7 @@ async def test_two_sets_of_questions_and_only_the_better_told(
         lines.append({**leaves, **published(cheat.hidden, [], netuid=place.netuid,
                                             validator=HOTKEY.ss58_address)})  # fmt: skip
         leaves["beside"] = []
-        found = await place.audit(cheat.epoch, lines)
-        assert (found.verdict, found.differences) == ("incomplete", [])
-        assert found.unchecked == [
+        assert await place.unchecked(cheat.epoch, lines) == [
             f"root {root[:16]}: 1 leaves, and no round here asked any, or its rounds were left out",
             seed,
         ]
@@ -123,16 +112,26 @@ async def test_a_second_row_that_is_revealed_after_the_one_that_is_told(
         assert pending.salted is not None
         other = dataclasses.replace(pending.salted, row={3: 65535}, salt=tuple(range(16)))
         await place.chain.commit_weights(HOTKEY, other)
-        await place.to_next_epoch()
-        await place.moment()
+        await place.end_epoch()
         assert (await place.audit(epoch)).unchecked == []
         await place.chain.reveal_weights(HOTKEY, other)
-        await place.to_next_epoch()
-        await place.moment()
+        await place.end_epoch()
         found = await place.audit(epoch)
         assert (found.verdict, found.row) == ("incomplete", pending.row)
         (text,) = found.unchecked
         assert text.endswith("another one has taken its place, {3: 65535}")
+
+
+async def taken_over(place: Town) -> int:
+    """Run a round, after which another instance seals that epoch, and some more: its number."""
+    epoch = int((await place.round())["epoch"])
+    heir = Vault(place.bench.subnet, seed=b"heir", asked=place.bench.ledger.was_asked)
+    for number in range(epoch, epoch + 4):
+        await place.seal(heir, number)
+        await place.to_next_epoch()
+    held = await place.chain.commitment(place.netuid, HOTKEY.ss58_address)
+    assert held is not None and min(item.epoch for item in parsed(held)) > epoch
+    return epoch
 
 
 @pytest.mark.slow
@@ -140,21 +139,23 @@ async def test_an_instance_that_comes_back_long_after_the_other_one_took_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with town(tmp_path, monkeypatch, Sums()) as place:
-        line = await place.round()
-        me, bench, epoch = HOTKEY.ss58_address, place.bench, line["epoch"]
-        heir = Vault(bench.subnet, seed=b"heir", asked=bench.ledger.was_asked)
-        for number in range(epoch, epoch + 4):
-            metagraph = await place.chain.metagraph(place.netuid)
-            assert await fix_questions(
-                heir, place.chain, HOTKEY, metagraph, number, turns=1, tasks=1
-            )
-            await place.to_next_epoch()
-        held = await place.chain.commitment(place.netuid, me)
-        assert held is not None and all(item.epoch > epoch for item in parsed(held))
-        await publish(bench, await place.chain.schedule(place.netuid))
-        found = await place.audit(epoch)
-        assert (found.verdict, found.differences) == ("incomplete", [])
-        assert "the journal says that it knows nothing of it" in found.unchecked[0]
+        epoch = await taken_over(place)
+        await place.end_epoch(place.bench)
+        text, *_ = await place.unchecked(epoch)
+        assert "the journal says that it knows nothing of it" in text
+
+
+@pytest.mark.slow
+async def test_an_instance_that_comes_back_to_a_node_that_has_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with town(tmp_path, monkeypatch, Sums()) as place:
+        epoch = await taken_over(place)
+        place.node.store.keep = 2
+        await place.end_epoch(place.bench)
+        (leaves,) = (line for line in place.lines() if line["kind"] == "leaves")
+        assert (leaves["epoch"], leaves["beside"]) == (epoch, [])
+        assert f"what came beside the root of epoch {epoch} is not known" in caplog.text
 
 
 @pytest.mark.slow
@@ -175,14 +176,10 @@ async def test_a_root_that_a_sealed_commitment_takes_off_the_chain(
         await place.node.mine(2)
         assert await place.chain.commitment(place.netuid, HOTKEY.ss58_address) is None
         again = Vault(bench.subnet, seed=b"again", asked=bench.ledger.was_asked)
-        assert await fix_questions(
-            again, place.chain, HOTKEY, moment.metagraph, epoch, turns=1, tasks=1
-        )
-        now = dataclasses.replace(moment, metagraph=await place.chain.metagraph(place.netuid))
+        await place.seal(again, epoch)
         liar = dataclasses.replace(bench, vault=again)
-        await run_round(liar, now)
-        await place.to_next_epoch()
-        await publish(liar, await place.chain.schedule(place.netuid))
+        await run_round(liar, await place.now())
+        await place.end_epoch(liar)
         found = await place.audit(epoch)
         (difference,) = found.differences
         assert difference.flaw is Flaw.ROOT_UNTOLD
@@ -203,9 +200,7 @@ async def test_a_validator_that_deals_a_friend_the_questions_it_likes(
         vault = place.bench.vault
         monkeypatch.setattr(vault, "_audiences", lambda hotkeys: dealt)
         await place.epochs()
-        found = await place.audit(await place.epochs())
-        assert (found.verdict, found.differences) == ("incomplete", [])
-        (text,) = found.unchecked
+        (text,) = await place.unchecked(await place.epochs())
         assert "not dealt as the definition does: task 0 of its seed goes to " in text
 
 
@@ -220,14 +215,9 @@ async def test_several_commitments_in_one_block_are_not_all_to_be_seen(
         hidden = dataclasses.replace(sealing.statement, root=bytes(32)).data
         both = [commitment_call(place.netuid, [data]) for data in (hidden, sealing.statement.data)]
         receipt = await place.chain.submit(batch(both), HOTKEY, role="hotkey")
-        metagraph = await place.chain.metagraph(place.netuid)
-        now = dataclasses.replace(moment, metagraph=metagraph)
-        epoch = (await run_round(place.bench, now))["epoch"]
-        await place.to_next_epoch()
-        await place.moment()
-        found = await place.audit(epoch)
-        assert (found.verdict, found.differences) == ("incomplete", [])
-        assert found.unchecked == [
+        epoch = (await run_round(place.bench, await place.now()))["epoch"]
+        await place.end_epoch()
+        assert await place.unchecked(epoch) == [
             f"block {receipt.block} took several commitments, of which only the last is left"
         ]
 
@@ -248,13 +238,10 @@ async def test_a_folder_that_is_lost_leaves_a_second_root_that_is_named(
         place.done = None
         line = await place.round()
         assert line["epoch"] == lost.epoch and line["root"] != lost.tree.root.hex()
-        await place.to_next_epoch()
-        await place.moment()
+        await place.end_epoch()
         (leaves,) = (line for line in place.lines() if line["kind"] == "leaves")
         assert leaves["beside"] == [lost.tree.root.hex()]
-        found = await place.audit(lost.epoch)
-        assert (found.verdict, found.differences) == ("incomplete", [])
-        text, seed = found.unchecked
+        text, seed = await place.unchecked(lost.epoch)
         assert text.startswith(f"nothing here is under root {lost.tree.root.hex()[:16]}")
         assert "several roots of one epoch" in seed
 
@@ -267,8 +254,7 @@ async def test_a_validator_that_puts_words_into_miners_mouths(
         liked, disliked = (key.ss58_address for key in MINERS)
         line = await place.round()
         epoch = line["epoch"]
-        await place.to_next_epoch()
-        await place.moment()
+        await place.end_epoch()
         assert (await place.audit(epoch)).verdict == "honest"
 
         async def named(change: Callable[[dict[str, Any]], object]) -> list[tuple[Flaw, str]]:
@@ -350,9 +336,7 @@ async def test_a_validator_that_puts_words_into_miners_mouths(
         told["written"] = 2
         for entry in told["replies"]:
             entry["signature"] = None
-        found = await place.audit(epoch, lines)
-        assert (found.verdict, found.differences) == ("incomplete", [])
-        (text,) = found.unchecked
+        (text,) = await place.unchecked(epoch, lines)
         assert text.startswith("round 1: whether 4 answers are the miners'; ")
 
 
@@ -362,26 +346,19 @@ async def test_questions_asked_before_their_root_was_on_the_chain(
 ) -> None:
     """The block of a round is the validator's word; when it asked, the miners sign for."""
     async with town(tmp_path, monkeypatch, Sums()) as place:
-        schedule = await place.chain.schedule(place.netuid)
-        bench, epoch = place.bench, schedule.epochs
-        metagraph = await place.chain.metagraph(place.netuid)
-        targets = sample(metagraph.neurons, asker=bench.hotkey, seed=b"")
+        before = await place.now()
+        bench, epoch = place.bench, before.schedule.epochs
+        targets = sample(before.metagraph.neurons, asker=bench.hotkey, seed=b"")
         vault = Vault(Sums(), seed=b"s", asked=bench.ledger.was_asked)
         sealing = await vault.seal(
             epoch, netuid=place.netuid, validator=bench.hotkey, turns=1, tasks=1
         )
         turn = vault.take(sealing)
-        early = await ask(bench, turn, targets)
+        early = await ask(bench.dendrite, bench.subnet, turn, targets)
         # It likes what it sees: now it commits to the questions, and tells of a round after that.
         await asyncio.sleep(0.05)
         receipt = await place.chain.set_commitment(HOTKEY, place.netuid, sealing.statement.data)
         await place.node.mine(1)
-        moment = Moment(
-            await place.chain.metagraph(place.netuid),
-            await place.chain.schedule(place.netuid),
-            part=0,
-            last=True,
-        )
 
         class Patient(Dendrite):
             """Says what it was told before."""
@@ -393,10 +370,9 @@ async def test_questions_asked_before_their_root_was_on_the_chain(
         kept._sealings.add(dataclasses.replace(sealing, block=receipt.block))
         async with Patient(HOTKEY, allow_private=True) as dendrite:
             liar = dataclasses.replace(bench, vault=kept, dendrite=dendrite)
-            line = await run_round(liar, moment)
+            line = await run_round(liar, await place.now())
         assert line["block"] > receipt.block
-        await place.to_next_epoch()
-        await publish(liar, await place.chain.schedule(place.netuid))
+        await place.end_epoch(liar)
         found = await place.audit(epoch)
         assert [item.flaw for item in found.differences] == [Flaw.ASKED_EARLY] * 2
         assert all(item.found < item.published for item in found.differences)
@@ -424,8 +400,7 @@ async def test_a_validator_that_draws_until_it_likes_its_questions(
             if vault is not None:
                 place.bench = dataclasses.replace(place.bench, vault=vault)
             line = await place.round()
-            await place.to_next_epoch()
-            await publish(place.bench, await place.chain.schedule(place.netuid))
+            await place.end_epoch(place.bench)
             return await place.audit(line["epoch"])
 
         first = await next_epoch()
@@ -456,12 +431,23 @@ async def test_a_validator_that_draws_until_it_likes_its_questions(
         found = await next_epoch()
         assert (found.verdict, found.unchecked) == ("honest", [])
 
+        # Nor does a root as versions before wrote it.
+        vault, epoch = place.bench.vault, (await place.now()).schedule.epochs
+        older = await vault.seal(
+            epoch, netuid=place.netuid, validator=HOTKEY.ss58_address, turns=1, tasks=1
+        )
+        vault._sealings.replace(older, next=None)
+        assert (await next_epoch()).verdict == "honest"
+        found = await next_epoch()
+        assert (found.verdict, found.differences) == ("incomplete", [])
+        assert "the root before is of version 1, which binds nothing" in found.unchecked[0]
+
         # The root before is put there again, until the hash of its block leads to what it likes.
         await place.round()
-        metagraph = await place.chain.metagraph(place.netuid)
-        schedule = await place.chain.schedule(place.netuid, metagraph.block)
-        assert schedule.next_block is not None
-        assert await seal(place.bench, metagraph, schedule, schedule.next_block + 1, 0)
+        now = await place.now()
+        assert now.schedule.next_block is not None
+        following = now.schedule.next_block + 1
+        assert await seal(place.bench, now.metagraph, now.schedule, following, 0)
         held = await place.chain.commitment(place.netuid, HOTKEY.ss58_address)
         assert held is not None
         root = held.fields[-1]
@@ -490,8 +476,7 @@ async def test_a_validator_that_picks_among_the_questions_of_its_seed(
         for numbers in ((0, 1), (2, 3)):
             line = await place.round()
             assert {task["id"] for task in line["tasks"]} == {f"count-{n}" for n in numbers}
-            await place.to_next_epoch()
-            await place.moment()
+            await place.end_epoch()
             place.done = None
             found = await place.audit(line["epoch"])
             assert (found.verdict, found.unchecked) == ("honest", [])
@@ -502,9 +487,6 @@ async def test_a_validator_that_picks_among_the_questions_of_its_seed(
         await place.to_next_epoch()
         line = await place.round()
         assert {task["id"] for task in line["tasks"]} == {"count-7", "count-8"}
-        await place.to_next_epoch()
-        await place.moment()
-        found = await place.audit(line["epoch"])
-        assert (found.verdict, found.differences) == ("incomplete", [])
-        (text,) = found.unchecked
+        await place.end_epoch()
+        (text,) = await place.unchecked(line["epoch"])
         assert "1 tasks of its seed were left out, the first of them task 6;" in text

@@ -19,6 +19,7 @@ from subnet.definition import Judgement, load
 from subnet.errors import DefinitionError
 from subnet.protocol import Reply, Task
 from tests.client.conftest import Devnet as Node
+from tests.patience import until
 from tests.prompts.test_audit import flaws, of
 from tests.prompts.town import Sum, Sums, Total, Town, town
 from validators.audit import Flaw
@@ -162,8 +163,7 @@ async def test_a_chain_that_goes_away_once_the_answers_are_there(
             before = await chain.block()
             await node.hang_up()
             drawing = asyncio.create_task(next_beacon(chain, 0.5))
-            while "will be drawn by a later block" not in caplog.text:
-                await asyncio.sleep(0.05)
+            await until(lambda: "will be drawn by a later block" in caplog.text)
             assert not drawing.done()
             await node.start()
             beacon = await drawing

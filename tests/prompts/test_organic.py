@@ -107,8 +107,7 @@ async def test_organic_words_are_in_no_journal_and_an_audit_key_opens_them(
             assert secret not in written
         assert b'"courtesy"' in written and b'"length"' in written
 
-        found = await place.audit(epoch)
-        assert (found.verdict, found.differences) == ("incomplete", [])
+        assert await place.unchecked(epoch)
         withheld = Withheld(place.folder)
         key = withheld.find_key(epoch)
         assert key is not None and withheld.find_key(epoch + 1) is None

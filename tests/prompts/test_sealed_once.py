@@ -15,6 +15,7 @@ from chain.errors import ChainAway
 from chain.runtime.pallets.subtensor import storage
 from chain.types import NetUid
 from tests.neurons.ground import ALICE
+from tests.patience import PATIENCE_S
 from tests.prompts.town import HOTKEY, TEMPO, Sums, Town, town
 from validators.audit.roots import find_commitments
 from validators.bench import Bench
@@ -55,10 +56,14 @@ def reopened(place: Town, bench: Bench, path: Path | None = None) -> Bench:
 
 async def next_of(place: Town, bench: Bench, done: tuple[int, int] | None = None) -> Moment:
     """What the validator's own loop waits for, while blocks come."""
-    waiting = asyncio.create_task(next_moment(bench, done))
-    while not waiting.done():
-        await place.node.mine(1)
-        await asyncio.wait([waiting], timeout=0.1)
+    return await mined(place, asyncio.create_task(next_moment(bench, done)))
+
+
+async def mined(place: Town, waiting: asyncio.Task[Moment]) -> Moment:
+    async with asyncio.timeout(PATIENCE_S):
+        while not waiting.done():
+            await place.node.mine(1)
+            await asyncio.wait([waiting], timeout=0.1)
     return await waiting
 
 
@@ -90,8 +95,7 @@ async def test_a_restart_asks_no_second_set(
         assert moment.schedule.epochs == epoch + 1
         await run_round(bench, moment)
         await run_round(bench, await next_of(place, bench, (epoch + 1, 0)))
-        await place.to_next_epoch()
-        await publish(bench, await place.chain.schedule(place.netuid))
+        await place.end_epoch(bench)
         assert await sealed_once(place)
         # And the second set follows from the first, across three processes.
         for number in (epoch, epoch + 1):
@@ -104,8 +108,8 @@ async def test_killed_or_cut_off_before_the_root_was_posted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with town(tmp_path, monkeypatch, Sums()) as place:
-        metagraph = await place.chain.metagraph(place.netuid)
-        schedule = await place.chain.schedule(place.netuid, metagraph.block)
+        now = await place.now()
+        metagraph, schedule = now.metagraph, now.schedule
         start, part = next_start(schedule, rounds_per_epoch=1, done=None)
         async with Chain.connect(place.node.url) as away:
             bench = dataclasses.replace(place.bench, chain=away)
@@ -172,10 +176,7 @@ async def test_an_epoch_that_is_due_and_has_to_wait(
         assert (await place.chain.schedule(place.netuid)).epochs == epoch
         assert not waiting.done()
         place.node.set_storage({key: storage.MaxEpochsPerBlock.value.encode(2)})
-        while not waiting.done():
-            await place.node.mine(1)
-            await asyncio.wait([waiting], timeout=0.1)
-        moment = await waiting
+        moment = await mined(place, waiting)
         assert moment.schedule.epochs == epoch + 1
         await run_round(place.bench, moment)
         assert await sealed_once(place)

@@ -29,6 +29,8 @@ from validators import journal, loop
 from validators.audit import Audit, audit
 from validators.bench import Bench
 from validators.moment import Moment, next_start
+from validators.prompts.posting import fix_questions
+from validators.prompts.vault import Vault
 
 TEMPO = 20
 HOTKEY = Keypair.create_from_uri("//Alice//validator")
@@ -173,6 +175,25 @@ class Town:
                 return Moment(metagraph, schedule, part, last=part == rounds - 1)
             await self.node.mine(start - schedule.block)
 
+    async def now(self) -> Moment:
+        """This block, as the only part of its epoch."""
+        metagraph = await self.chain.metagraph(self.netuid)
+        schedule = await self.chain.schedule(self.netuid, metagraph.block)
+        return Moment(metagraph, schedule, part=0, last=True)
+
+    async def end_epoch(self, bench: Bench | None = None) -> None:
+        """Let it end, and be published: by `bench`, or by the town's own, which goes on."""
+        await self.to_next_epoch()
+        if bench is None:
+            await self.moment()
+        else:
+            await loop.publish(bench, await self.chain.schedule(self.netuid))
+
+    async def seal(self, vault: Vault[Any, Any], epoch: int) -> None:
+        """Have one round's questions of `epoch` in `vault`, and their root on the chain."""
+        metagraph = await self.chain.metagraph(self.netuid)
+        assert await fix_questions(vault, self.chain, HOTKEY, metagraph, epoch, turns=1, tasks=1)
+
     async def round(self) -> dict[str, Any]:
         return await loop.run_round(self.bench, await self.moment())
 
@@ -180,8 +201,7 @@ class Town:
         """Run whole epochs, and publish them; the number of the last one."""
         for _ in range(count * self.bench.settings.validator.rounds_per_epoch):
             line = await self.round()
-        await self.to_next_epoch()
-        await self.moment()
+        await self.end_epoch()
         return int(line["epoch"])
 
     async def audit(
@@ -197,6 +217,12 @@ class Town:
             weights=self.bench.settings.weights,
             **options,
         )
+
+    async def unchecked(self, epoch: int, lines: list[dict[str, Any]] | None = None) -> list[str]:
+        """What an audit in which nothing is wrong could not check."""
+        found = await self.audit(epoch, lines)
+        assert (found.verdict, found.differences) == ("incomplete", [])
+        return found.unchecked
 
 
 @asynccontextmanager

@@ -115,7 +115,11 @@ class _Earlier(dict[str, Any]):
 
 
 def needed(lines: Iterable[Line], epoch: int) -> Iterator[Line]:
-    """What an audit of `epoch` goes by: a journal may be larger than the memory there is."""
+    """What an audit of `epoch` goes by: a journal may be larger than the memory there is.
+
+    Of what came after it a line of kind "later" tells that there is something.
+    """
+    is_over = False
     for line in lines:
         if line["kind"] == "reveal" or line.get("epoch") == epoch:
             yield line
@@ -128,6 +132,9 @@ def needed(lines: Iterable[Line], epoch: int) -> Iterator[Line]:
             kept = {key: line[key] for key in ("kind", "round", "epoch", "block")}
             told = {"scores": dict.fromkeys(line["scores"], 0.0), "replies": replies}
             yield _Earlier(kept, packed=b64encode(compress(json.dumps(told).encode())).decode())
+        elif line["kind"] == "round" and not is_over:
+            is_over = True
+            yield {"kind": "later", "epoch": line["epoch"]}
 
 
 async def _audit(
@@ -151,7 +158,8 @@ async def _audit(
     published = [line for line in lines if line["kind"] == "leaves" and line["epoch"] == epoch]
     statements, history = await check_roots(chain, found, rounds, published)
     known = {(item.root, item.index): item for item in opened}
-    leaves = await check_leaves(chain, found, rounds, published, statements, known)
+    is_over = any(line["kind"] == "later" for line in lines)
+    leaves = await check_leaves(chain, found, rounds, published, statements, known, is_over=is_over)
     askable = {
         block: find_askable(await chain.metagraph(found.netuid, block), found.validator)
         for block in sorted({int(line["block"]) for line in rounds})

@@ -119,9 +119,17 @@ async def _check_landed(
                 )
         for at in dict.fromkeys(blocks):
             await _compare_row(chain, found, line, number, report, at)
-        if report["commit"] is not None or report["reveal_round"] is not None:
+        hidden = report["commit"] is not None or report["reveal_round"] is not None
+        if last and hidden:
             end = await end_of_epoch(chain, found, blocks[0])
-            await _compare_row(chain, found, line, number, report, end, later=True)
+            # Where the owner has rows hidden no more, the next epoch's is there at once.
+            if await _are_hidden(chain, found, end):
+                await _compare_row(chain, found, line, number, report, end, later=True)
+
+
+async def _are_hidden(chain: Chain, found: Audit, block: int) -> bool:
+    name = "CommitRevealWeightsEnabled"
+    return bool(await chain.query("SubtensorModule", name, found.netuid, block=block))
 
 
 async def _compare_row(
@@ -142,6 +150,10 @@ async def _compare_row(
     then = await chain.metagraph(found.netuid, report["block"] - 1)
     now = await chain.metagraph(found.netuid, block)
     me = now.find(found.validator)
+    where = f"round {line['round']}, {_name(mechanism)} in block {block}"
+    if me is None and block > report["block"]:
+        found.unchecked.append(f"{where}: the validator has lost its seat")
+        return
     held = {} if me is None else await chain.weights(
         found.netuid, me.uid, block, mechanism=mechanism
     )  # fmt: skip
@@ -159,7 +171,6 @@ async def _compare_row(
         if causes and all(item.cause in (Cause.CLIPPED, Cause.PRUNED) for item in causes):
             found.notes.append(f"{_name(mechanism)} was cut to the chain's limit of {limit}")
             return
-    where = f"round {line['round']}, {_name(mechanism)} in block {block}"
     if later:
         found.unchecked.append(f"{where}: another one has taken its place, {there}")
         return

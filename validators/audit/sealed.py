@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from typing import Any
 
 from chain.client.chain import Chain
@@ -13,7 +13,16 @@ from chain.client.metagraph import Metagraph
 from scoring.verify.merkle import is_hash_member, is_member
 from subnet.definition import Subnet
 from validators.audit.findings import Audit, Difference, Flaw, Line
-from validators.prompts.leaf import ALL, NOT, Leaf, NoLeaf, Statement, group_names, is_for
+from validators.prompts.leaf import (
+    ALL,
+    Leaf,
+    NoLeaf,
+    Statement,
+    group_names,
+    is_for,
+    who_is_probed,
+)
+from validators.prompts.origin import canary_seed
 from validators.prompts.withheld import Opened
 from validators.sampler import sample
 
@@ -42,8 +51,13 @@ async def check_leaves(
     published: Sequence[Line],
     statements: Mapping[str, Statement],
     opened: Mapping[tuple[str, int], Opened],
+    *,
+    is_over: bool,
 ) -> Leaves:
-    """The leaves that are published under the roots of `rounds`, each with its path checked."""
+    """The leaves that are published under the roots of `rounds`, each with its path checked.
+
+    `is_over` says that the journal tells of a later epoch: before its rounds a validator publishes.
+    """
     by_root: dict[str, dict[int, Mapping[str, Any]]] = defaultdict(dict)
     for line in published:
         for entry in line["leaves"]:
@@ -54,6 +68,12 @@ async def check_leaves(
         entries, statement = by_root.get(root, {}), statements.get(root)
         if not entries and (await chain.schedule(found.netuid)).epochs <= found.epoch:
             found.unchecked.append("the epoch is not over: its leaves are not published yet")
+            continue
+        if not entries and not is_over:
+            text = (
+                f"root {root[:16]}: its leaves are not published; the journal ends with the epoch"
+            )
+            found.unchecked.append(text)
             continue
         # Without a word on the chain only the journal tells how many there are.
         count = statement.count if statement is not None else len(entries)
@@ -123,39 +143,51 @@ def check_dealt(
     for root, sealed in leaves.items():
         if root not in statements or len(sealed) != statements[root].count:
             continue  # some are hidden, or missing, which is said
-        problem = _find_misdealt(subnet.groups, list(sealed.values()))
+        problem = _find_misdealt(subnet, list(sealed.values()))
         if problem is not None:
             found.unchecked.append(f"root {root[:16]}: not dealt as the definition does: {problem}")
 
 
-def _find_misdealt(groups: int | str, leaves: Sequence[Leaf]) -> str | None:
+def _find_misdealt(subnet: Subnet[Any, Any], leaves: Sequence[Leaf]) -> str | None:
+    if len({leaf.seed for leaf in leaves}) > 1:
+        return "not all of one seed"
     drawn = sorted((leaf for leaf in leaves if leaf.number >= 0), key=lambda leaf: leaf.number)
-    if groups == "each":
+    if subnet.groups == "each":
         audiences = sorted({leaf.audience for leaf in drawn})
         strange = [who for who in audiences if "/" in who or (who == ALL and len(audiences) > 1)]
         if strange:
             return f"a question to {strange[0]}"
     else:
-        audiences = list(group_names(int(groups)))
-    turns = 1 + max((leaf.turn for leaf in leaves), default=-1)
-    tasks = len(drawn) // max(1, turns * len(audiences))
-    right = [(turn, who) for turn in range(turns) for who in audiences for _ in range(tasks)]
-    for leaf, place in zip_longest(drawn, right):
-        if leaf is None or place is None:
-            return f"{len(drawn)} questions, which cannot be dealt evenly"
-        if (leaf.turn, leaf.audience) != place:
+        audiences = list(group_names(subnet.groups))
+    # However many a stranger says that there are: what cannot be dealt evenly is not gone through.
+    turns = max((1, *(1 + leaf.turn for leaf in leaves)))
+    tasks, rest = divmod(len(drawn), max(1, turns * len(audiences)))
+    if not tasks or rest:
+        return f"{len(drawn)} questions for {len(audiences)} audiences in {turns} turns"
+    places = itertools.product(range(turns), audiences, range(tasks))
+    for leaf, (turn, who, _) in zip(drawn, places, strict=True):
+        if (leaf.turn, leaf.audience) != (turn, who):
             text = f"task {leaf.number} of its seed goes to {leaf.audience} in turn {leaf.turn}"
-            return f"{text}, and not to {place[1]} in turn {place[0]}"
+            return f"{text}, and not to {who} in turn {turn}"
+    return _find_misplanted(subnet, audiences, leaves)
+
+
+def _find_misplanted(
+    subnet: Subnet[Any, Any], audiences: Sequence[str], leaves: Sequence[Leaf]
+) -> str | None:
     planted = Counter((leaf.number, leaf.audience) for leaf in leaves if leaf.number < 0)
-    for number, _ in planted:
-        place, both = -1 - number, {who for other, who in planted if other == number}
-        if len(audiences) < 2 or place >= len(audiences):
-            return f"a canary {place}"
-        other = NOT + audiences[place]
-        if groups == "each":
-            other = audiences[(place + 1) % len(audiences)]
-        if both != {audiences[place], other} or max(planted.values()) > 1:
-            return f"canary {place} goes to {', '.join(sorted(both))}"
+    right: Counter[tuple[int, str]] = Counter()
+    for number, audience in enumerate(audiences if len(audiences) > 1 else ()):
+        try:
+            if subnet.canary(canary_seed(bytes.fromhex(leaves[0].seed), number)) is None:
+                break
+        except Exception as error:  # an author's code, and what it draws from
+            return f"its seed gives no canaries here: {error!r}"
+        right.update((-1 - number, who) for who in (audience, who_is_probed(audiences, number)))
+    for number, who in sorted(planted - right):
+        return f"canary {-1 - number} goes to {who}"
+    for number, who in sorted(right - planted, reverse=True):
+        return f"canary {-1 - number} does not go to {who}"
     return None
 
 

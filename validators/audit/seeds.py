@@ -81,7 +81,9 @@ async def _problem(
         one >= other for one, other in zip(epochs, [*epochs[1:], found.epoch], strict=True)
     ):
         return "after several roots of one epoch, or one that was not due: it was to be had", False
-    if last.next is None or secret is None or after is None:
+    if last.next is None:
+        return "freely, the root before is of version 1, which binds nothing", False
+    if secret is None or after is None:
         return "not as the root before bound it: a folder was lost, or it was picked", False
     beacon = bytes.fromhex((await chain.block_hash(first)).removeprefix("0x"))
     known = bytes.fromhex(secret)

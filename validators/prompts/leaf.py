@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,6 +144,15 @@ def is_for(audience: str, seed: str, hotkey: str) -> bool:
 def group_names(groups: int) -> tuple[str, ...]:
     """The audiences that `groups` groups are, in order."""
     return (ALL,) if groups == 1 else tuple(f"{group}/{groups}" for group in range(groups))
+
+
+def who_is_probed(audiences: Sequence[str], number: int) -> str:
+    """Who gets the probe of the plant that `audiences[number]` gets: all others, or the next miner.
+
+    There are at least two audiences, in order.
+    """
+    audience = audiences[number]
+    return NOT + audience if _GROUP.match(audience) else audiences[(number + 1) % len(audiences)]
 
 
 def group_of(seed: str, hotkey: str, groups: int) -> int:

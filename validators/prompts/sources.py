@@ -187,7 +187,7 @@ class Rows:
         rows = []
         try:
             with path.open(encoding="utf-8") as file:
-                for number, line in enumerate(file, start=1):  # noqa: B007
+                for number, line in enumerate(file, start=1):  # noqa: B007  # told where one is wrong
                     if not line.strip():
                         continue
                     row = json.loads(line)

@@ -22,7 +22,7 @@ from scoring.verify.merkle import leaf_hash
 from subnet.definition import Subnet
 from subnet.errors import DefinitionError
 from subnet.protocol import A, C, Reply, Target, Task
-from validators.prompts.leaf import ALL, NOT, SALT_BYTES, Leaf, group_names, is_for
+from validators.prompts.leaf import ALL, SALT_BYTES, Leaf, group_names, is_for, who_is_probed
 from validators.prompts.origin import canary_seed
 from validators.prompts.sealing import Sealing, Sealings
 from validators.prompts.secret import sealing_seed
@@ -275,15 +275,13 @@ class Vault(Generic[C, A]):
         return list(group_names(groups))
 
     def _canaries(self, audiences: Sequence[str], seed: bytes) -> list[tuple[str, Drawn[C]]]:
-        """A plant for each audience, and its probe for others: all others, or the next miner."""
+        """A plant for each audience, and its probe for others."""
         found: list[tuple[str, Drawn[C]]] = []
         for number, audience in enumerate(audiences if len(audiences) > 1 else ()):
             pair = self._subnet.canary(canary_seed(seed, number))
             if pair is None:
                 break
-            each = self._subnet.groups == "each"
-            other = audiences[(number + 1) % len(audiences)] if each else NOT + audience
-            for who, task in zip((audience, other), pair, strict=True):
+            for who, task in zip((audience, who_is_probed(audiences, number)), pair, strict=True):
                 found.append((who, Drawn(task, seed, -1 - number, ())))
         return found
 
