@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import copy
+import itertools
 import json
 import math
 import os
@@ -22,7 +24,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,10 @@ from numpy.typing import NDArray
 from benchmarks.seedlock import COUNTING, FAMILIES
 from scoring.evidence import EXPONENTS, Trial
 from scoring.verify import logprobs, redundancy, seedlock, toploc
-from scoring.verify.floors import LOGPROBS, shipped, widest
+from scoring.verify.floors import LARGEST, LOGPROBS, Calibration, shipped, widest
 from scoring.verify.statement import Sample, log_evidence
 from scoring.verify.steps import Asked
-from subnet.engines.base import Step
+from subnet.engines.base import Engine, Params, SeedLock, Step
 from subnet.engines.models import SMOLLM2_135M, get_model
 from subnet.templates.inference import Inference
 from subnet.templates.inference.definition import DOUBT, TEMPERATURE
@@ -504,23 +506,22 @@ def detection(
     return shares(of_honest, nats, rng)
 
 
-def bans(rows: dict[str, list[dict[str, float]]], length: int, rng: np.random.Generator) -> str:
+def bans(
+    rows: dict[str, list[dict[str, float]]],
+    floor: Calibration | None,
+    rng: np.random.Generator,
+) -> str:
     """Return, as Markdown, after how many answers the inference template's trial bans each kind.
 
-    Against the widest floor that is shipped for this judge, which knows no miner's engine: the text
-    and the lock, and nothing that a miner reports. Answers are drawn anew from those measured.
+    Against the widest floor for this judge, which knows no miner's engine: the text and the lock,
+    and nothing that a miner reports. What is `bad` is the least that a floor of so many answers can
+    say. Answers are drawn anew from those measured.
     """
-    floor = widest(
-        shipped(),
-        model_sha256=SMOLLM2_135M.sha256,
-        judge=("torch", "float32", "cpu"),
-        length=length,
-        temperature=TEMPERATURE,
-    )
-    trial = Inference.memory.trial
-    assert floor is not None and trial is not None
+    assert floor is not None and Inference.memory.trial is not None
     names = [*VERIFIERS["seed lock"], *(f"logprobs.{name}" for name in LOGPROBS)]
     samples = {name: floor.sample(name, DOUBT) for name in names}
+    least = samples["seedlock.margin"].p(LARGEST)
+    trial = replace(Inference.memory.trial, bad=math.ceil(1000 * least) / 1000)
     lines = ["| answers | banned | median answers | 95% within |", "|---|---|---|---|"]
     for kind, found in rows.items():
         ps = np.array(
@@ -690,74 +691,80 @@ def plot(caught: dict[str, dict[str, list[float]]], cheats: Sequence[str]) -> st
     return "\n".join([*parts, "</svg>", ""])
 
 
-async def print_costs(texts: Sequence[str], lengths: Sequence[int]) -> None:
-    """Print the CPU time of answering and of judging, one answer at a time and all at once.
+async def print_costs(texts: Iterator[str], most: int) -> None:
+    """Print the CPU time of answering and of judging, one answer at a time and `most` at once.
 
-    With the torch engine in float32 on one thread, on both sides.
+    With the torch engine in float32 on one thread, then with llama.cpp, each on both sides. They
+    are two engines, and every row has texts of its own: an engine remembers what it has read.
     """
-    from subnet.engines.base import Params, SeedLock
+    from subnet.engines.llamacpp import LlamaEngine
     from subnet.engines.torch_engine import TransformersEngine
 
     path, sha256 = get_model(SMOLLM2_135M.sha256), SMOLLM2_135M.sha256
-    async with TransformersEngine.open(
-        path, sha256=sha256, device="cpu", dtype="float32", step_timeout_s=600.0
-    ) as engine:
-        prompts = [await engine.chat(text) for text in texts]
-        lock = SeedLock(b"\x01" * 32, HOTKEY)
-
-        async def answer(prompt: list[int], length: int) -> list[int]:
-            params = Params(max_tokens=length, lock=lock)
-            return [token.id async for token in engine.generate(prompt, params)]
-
-        async def judge(prompt: list[int], tokens: list[int], length: int) -> None:
-            steps = await engine.score(prompt, tokens)
-            asked = Asked(length, engine.end_token, 1.0, 1 << 31)
-            seedlock.measure(steps, asked, seed=lock.seed, hotkey=lock.hotkey)
-            logprobs.measure(steps, asked)
-
-        print("| tokens | at once | answering, CPU s | judging, CPU s | judging / answering |")
-        print("|---|---|---|---|---|")
-        for length in lengths:
-            # Four are enough where each is worked on by itself.
-            for asked_of, at_once in ((prompts[:4], 1), (prompts, len(prompts))):
-                groups = [asked_of[at : at + at_once] for at in range(0, len(asked_of), at_once)]
-                started = time.process_time()
-                answers = [
-                    await asyncio.gather(*(answer(prompt, length) for prompt in group))
-                    for group in groups
-                ]
-                between = time.process_time()
-                for group, given in zip(groups, answers, strict=True):
-                    pairs = zip(group, given, strict=True)
-                    await asyncio.gather(*(judge(*pair, length) for pair in pairs))
-                made, judged = between - started, time.process_time() - between
-                each = f"{made / len(asked_of):.2f} | {judged / len(asked_of):.2f}"
-                print(f"| {length} | {at_once} | {each} | {100 * judged / made:.0f}% |", flush=True)
-
-
-async def print_llama_costs(texts: Sequence[str], length: int) -> None:
-    """Print the same of llama.cpp, one answer at a time, in wall time: its server is a child."""
-    from subnet.engines.llamacpp import LlamaEngine
-
-    path, sha256 = get_model(SMOLLM2_135M.sha256), SMOLLM2_135M.sha256
-    made = judged = 0.0
-    async with (
-        LlamaEngine.open(path, sha256=sha256) as miner,
-        LlamaEngine.open(path, sha256=sha256) as judge,
-    ):
-        for text in texts:
-            prompt = await miner.chat(text)
-            started = time.perf_counter()
-            answer = await miner.sample(
-                prompt,
-                length,
-                lambda at, ids, logs: seedlock.choose(ids, logs, b"seed", HOTKEY, at, 1.0),
+    print("| tokens | at once | answering, CPU s | judging, CPU s | judging / answering |")
+    print("|---|---|---|---|---|")
+    async with contextlib.AsyncExitStack() as stack:
+        miner, judge = [
+            await stack.enter_async_context(
+                TransformersEngine.open(
+                    path, sha256=sha256, device="cpu", dtype="float32", step_timeout_s=600.0
+                )
             )
-            between = time.perf_counter()
-            await judge.score(prompt, answer)
-            made, judged = made + between - started, judged + time.perf_counter() - between
-    each = f"{made / len(texts):.2f} | {judged / len(texts):.2f}"
-    print(f"| {length}, llama.cpp, wall | 1 | {each} | {100 * judged / made:.0f}% |", flush=True)
+            for _ in range(2)
+        ]
+        for length in (64, 128):
+            # Four are enough where each is worked on by itself.
+            for count, at_once in ((4, 1), (most, most)):
+                some = [*itertools.islice(texts, count)]
+                await print_cost(miner, judge, some, length, at_once, time.process_time)
+    async with contextlib.AsyncExitStack() as stack:
+        fast, exact = [
+            await stack.enter_async_context(LlamaEngine.open(path, sha256=sha256, slots=8))
+            for _ in range(2)
+        ]
+
+        def cpu_s() -> float:
+            """Of this process, and of llama.cpp's, whose clocks Linux names by their ids."""
+            clocks = [~engine._child.pid << 3 | 2 for engine in (fast, exact)]
+            return time.process_time() + sum(map(time.clock_gettime, clocks))
+
+        for at_once in (1, 8):
+            some = [*itertools.islice(texts, 8)]
+            await print_cost(fast, exact, some, 64, at_once, cpu_s, ", llama.cpp")
+
+
+async def print_cost(
+    miner: Engine,
+    judge: Engine,
+    texts: Sequence[str],
+    length: int,
+    at_once: int,
+    cpu_s: Callable[[], float],
+    note: str = "",
+) -> None:
+    """Print one row: what an answer of `length` takes, and what judging it takes."""
+    prompts = [await miner.chat(text) for text in texts]
+    lock = SeedLock(b"\x01" * 32, HOTKEY)
+    asked = Asked(length, miner.end_token, 1.0, 1 << 31)
+
+    async def answer(prompt: list[int]) -> list[int]:
+        params = Params(max_tokens=length, lock=lock)
+        return [token.id async for token in miner.generate(prompt, params)]
+
+    async def check(prompt: list[int], tokens: list[int]) -> None:
+        steps = await judge.score(prompt, tokens)
+        seedlock.measure(steps, asked, seed=lock.seed, hotkey=lock.hotkey)
+        logprobs.measure(steps, asked)
+
+    groups = [prompts[at : at + at_once] for at in range(0, len(prompts), at_once)]
+    started = cpu_s()
+    answers = [await asyncio.gather(*map(answer, group)) for group in groups]
+    between = cpu_s()
+    for group, given in zip(groups, answers, strict=True):
+        await asyncio.gather(*map(check, group, given))
+    made, judged = between - started, cpu_s() - between
+    each = f"{made / len(prompts):.2f} | {judged / len(prompts):.2f}"
+    print(f"| {length}{note} | {at_once} | {each} | {100 * judged / made:.0f}% |", flush=True)
 
 
 def main() -> None:
@@ -777,9 +784,8 @@ def main() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     if options.costs:
         source = random.Random(6)
-        texts = [FAMILIES[0](source) for _ in range(options.costs)]
-        asyncio.run(print_costs(texts, (64, 128)))
-        asyncio.run(print_llama_costs(texts[:8], 64))
+        texts = (FAMILIES[0](source) for _ in itertools.count())
+        asyncio.run(print_costs(texts, options.costs))
         return
     options.folder.mkdir(parents=True, exist_ok=True)
     settings = f"{options.prompts} prompts, {options.length} tokens, miners in {options.precision}"
@@ -806,7 +812,14 @@ def main() -> None:
     print()
     for share in (0.1, 0.25):
         rows[f"{100 * share:.0f}% int4"] = mixed(rows, "int4", share, rng)
-    print(bans(rows, options.length, rng))
+    floor = widest(
+        shipped(),
+        model_sha256=SMOLLM2_135M.sha256,
+        judge=("torch", "float32", "cpu"),
+        length=options.length,
+        temperature=TEMPERATURE,
+    )
+    print(bans(rows, floor, rng))
     if options.plot:
         write(options.plot, plot(caught, cheats).encode())
 

@@ -7,7 +7,10 @@ engine is judged by llama.cpp and by torch in float32, and kept in a folder as s
 
 An answer by llama.cpp takes a second and its judgement by llama.cpp another, so 100 prompts take
 half an hour. The floors are what `subnet calibrate --length 24` measures of each pair; here an
-answer is made once for both judges. Knows nothing of networks or of pay.
+answer is made once for both judges. Prints after how many answers the template's trial bans each
+kind: the honest by their answers to every other prompt, held against floors of those between them;
+cheats, and who gives int4's answers at a tenth or a quarter of them, against floors of all prompts.
+Knows nothing of networks or of pay.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from scoring.verify import floors, logprobs, seedlock
 from scoring.verify.steps import Asked
@@ -34,6 +39,8 @@ from subnet.templates.inference.definition import ANSWER_TOKENS, TEMPERATURE
 from subnet.templates.inference.prompts import write_prompt
 
 HONEST = ("llamacpp", "llamacpp untuned", "torch float32", "torch bfloat16")
+Rows: TypeAlias = Sequence[dict[str, dict[str, dict[str, float]]]]
+"""The measures of each prompt's answers: by judge, miner and "check.measure"."""
 CHEATS = ("int8", "int4", "cooler")
 COOLER = 0.9
 """What the temperature is multiplied by."""
@@ -105,7 +112,7 @@ def round_layers(engine: Any, bits: int) -> None:
     from benchmarks.detection import rounded
 
     with torch.no_grad():
-        for layer in engine._batch._model.model.layers:
+        for layer in engine._batch._model._model.model.layers:
             for module in layer.modules():
                 if isinstance(module, torch.nn.Linear):
                     module.weight.copy_(rounded(module.weight, bits))
@@ -142,31 +149,69 @@ async def measure_one(
     return dict(zip(JUDGES, await asyncio.gather(*map(by, JUDGES)), strict=True))
 
 
-def write_floors(folder: Path, into: Path) -> None:
-    """Write a floor for every pair with llama.cpp in it, of all prompts in `folder`.
+def floor_of(rows: Rows, miner: str, judge: str) -> floors.Calibration:
+    """Return the floor of a pair, of the answers to all prompts in `rows`."""
+    found = [row[judge][miner] for row in rows]
+    return floors.Calibration(
+        model=SMOLLM2_135M.name,
+        model_sha256=SMOLLM2_135M.sha256,
+        miner=SIDES[miner],
+        judge=SIDES[judge],
+        length=ANSWER_TOKENS,
+        temperature=TEMPERATURE,
+        prompts="open questions",
+        answers=len(found),
+        measures={name: floors.kept([row[name] for row in found]) for name in found[0]},
+    )
+
+
+def write_floors(rows: Rows, into: Path) -> None:
+    """Write a floor for every pair with llama.cpp in it.
 
     Two torch engines have activations too, which are not taken here.
     """
-    rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
     for judge in JUDGES:
         for miner in HONEST:
-            if "llamacpp" not in f"{judge} {miner}":
-                continue
-            found = [row[judge][miner] for row in rows]
-            floor = floors.Calibration(
-                model=SMOLLM2_135M.name,
-                model_sha256=SMOLLM2_135M.sha256,
-                miner=SIDES[miner],
-                judge=SIDES[judge],
-                length=ANSWER_TOKENS,
-                temperature=TEMPERATURE,
-                prompts="open questions",
-                answers=len(found),
-                measures={name: floors.kept([row[name] for row in found]) for name in found[0]},
-            )
-            names = [name.replace(" ", "-") for name in (miner, judge)]
-            path = into / f"{names[0]}-{names[1]}-{ANSWER_TOKENS}.json"
-            path.write_text(floors.dumps(floor), encoding="utf-8")
+            if "llamacpp" in f"{judge} {miner}":
+                names = [name.replace(" ", "-") for name in (miner, judge)]
+                path = into / f"{names[0]}-{names[1]}-{ANSWER_TOKENS}.json"
+                path.write_text(floors.dumps(floor_of(rows, miner, judge)), encoding="utf-8")
+
+
+def banned(rows: Rows, judge: str) -> str:
+    """Return, as Markdown, after how many answers the template's trial bans each kind."""
+    from benchmarks.detection import bans
+
+    rng = np.random.default_rng(1)
+    honest = {miner: [row[judge][miner] for row in rows[1::2]] for miner in HONEST}
+    cheats = {kind: [row[judge][kind] for row in rows if kind in row[judge]] for kind in CHEATS}
+    if cheats["int4"]:
+        for miner in HONEST:
+            whole = [row[judge][miner] for row in rows]
+            for share in (0.1, 0.25):
+                sources = [cheats["int4"]] * round(4000 * share) + [whole] * round(
+                    4000 * (1 - share)
+                )
+                name = f"{miner}, {100 * share:.0f}% int4"
+                cheats[name] = [source[rng.integers(len(source))] for source in sources]
+    table = bans(honest, _widest(rows[::2], judge), rng)
+    if cheats["int4"]:
+        more = bans(cheats, _widest(rows, judge), rng)
+        table += more[more.index("\n", more.index("\n") + 1) :]
+    return table
+
+
+def _widest(rows: Rows, judge: str) -> floors.Calibration:
+    side = SIDES[judge]
+    found = floors.widest(
+        [floor_of(rows, miner, judge) for miner in HONEST],
+        model_sha256=SMOLLM2_135M.sha256,
+        judge=(side.engine, side.precision, side.device),
+        length=ANSWER_TOKENS,
+        temperature=TEMPERATURE,
+    )
+    assert found is not None
+    return found
 
 
 def _versions(*packages: str) -> dict[str, str]:
@@ -183,7 +228,7 @@ SIDES = {
 
 
 def main() -> None:
-    """Answer and judge; write the floors."""
+    """Answer and judge; print who is banned, and write the floors."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--prompts", type=int, default=256)
@@ -192,8 +237,11 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     asyncio.run(measure_all(options.folder, options.prompts, options.cheats))
+    rows = [json.loads(path.read_text()) for path in sorted(options.folder.glob("*.json"))]
+    for judge in JUDGES:
+        print(f"Judged by {judge}:\n\n{banned(rows, judge)}\n")
     if options.floors:
-        write_floors(options.folder, options.floors)
+        write_floors(rows, options.floors)
 
 
 if __name__ == "__main__":

@@ -229,6 +229,12 @@ def test_a_ban_is_the_templates_own_memory() -> None:
 # A server that cannot be seed-locked
 
 
+def cut(floor: Calibration, answers: int) -> Calibration:
+    """As it would be of so many answers."""
+    measures = {name: values[-answers:] for name, values in floor.measures.items()}
+    return replace(floor, answers=answers, measures=measures)
+
+
 class NoLock(LlamaEngine):
     """llama.cpp behind a face that takes no locks, as a server has that was started without."""
 
@@ -270,7 +276,10 @@ async def test_a_server_without_the_lock_is_told_so_and_chosen_for_token_by_toke
 async def test_an_author_may_take_answers_that_chance_wrote(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Then log-probabilities are all there is: a text of the model's passes, another does not."""
+    """Then log-probabilities are all there is: a text of the model's passes, another does not.
+
+    Of ten of the model's, that is: each by itself has a chance of a few percent not to.
+    """
     from subnet.definition import MinerOptions
     from subnet.templates.inference import definition
 
@@ -280,18 +289,24 @@ async def test_an_author_may_take_answers_that_chance_wrote(
         task = await draw(subnet)
         assert (await draw(subnet)).challenge == task.challenge  # the same seed, the same tasks
         async with subnet.miner(MinerOptions(HOTKEY)) as miner:
-            one, two = [await miner.answer(task.challenge, CALLER) for _ in range(2)]
-        assert one.tokens != two.tokens
-        for answer in (one, two):
-            said = await subnet.score(task, reply(answer))
-            assert (said.score, said.reason) == (1.0, "plausible")
+            answers = [await miner.answer(task.challenge, CALLER) for _ in range(10)]
+        assert len({answer.tokens for answer in answers}) > 1
+        opinions = [await subnet.score(task, reply(answer)) for answer in answers]
+        plausible = [said for said in opinions if said.reason == "plausible"]
+        assert len(plausible) >= 5 and {said.score for said in plausible} == {1.0}
+        for said in opinions:
             assert [statement.check for statement in said.statements] == [logprobs.CHECK]
         nonsense = Tokens(tokens=tuple(range(100, 100 + ANSWER_TOKENS)))
         said = await subnet.score(task, reply(nonsense))
         assert (said.score, said.reason) == (0.0, "implausible")
         other = replace(task, challenge=task.challenge.model_copy(update={"temperature": 0.7}))
         with pytest.raises(EngineRefused, match="no floor is of"):
-            await subnet.score(other, reply(one))
+            await subnet.score(other, reply(answers[0]))
+    short = [cut(floor, 64) for floor in floors.shipped()]
+    monkeypatch.setattr(Unlocked, "calibrations", lambda self: short)
+    with pytest.raises(DefinitionError, match="floors of 64 answers tell nothing"):
+        async with Unlocked().judge():
+            pass
     monkeypatch.setattr(Unlocked, "calibrations", lambda self: ())
     with pytest.raises(DefinitionError, match="no honest floor"):
         async with Unlocked().judge():

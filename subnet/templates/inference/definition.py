@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import logging
+import math
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -55,8 +56,9 @@ LEAST_SCORE = 0.1
 """Remembered scores below this are paid nothing."""
 DOUBT = 0.01
 """Chance that a floor, a sample itself, makes honest answers look worse than they are."""
-LEAST_P = 0.02
-"""Without a seed lock an answer is worth nothing if one measure of it is less likely than this."""
+LEAST_P = 0.01
+"""Without a seed lock an answer is worth nothing if one measure of it is less likely than this. A
+floor of fewer than 100 answers could not say so of any."""
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +102,7 @@ class Inference(Subnet[Ask, Tokens]):
             unknown=0.0,
             sentence=16,
             occasional=(0.05, 0.2),
-            bad=0.08,  # what a floor of 64 answers can say, with `DOUBT`
+            bad=0.021,  # what a floor of 256 answers can say, with `DOUBT`
         ),
     )
 
@@ -117,6 +119,10 @@ class Inference(Subnet[Ask, Tokens]):
                 raise DefinitionError(type(self).__qualname__, ": ".join(advice))
             log.warning("%s: %s", *advice)
         self.floor = self.find_floor()
+        if self.floor is not None and not self.seed_locked and self.floor.answers < 1 / LEAST_P:
+            problem = f"floors of {self.floor.answers} answers tell nothing without a seed lock"
+            needed = f"{math.ceil(1 / LEAST_P)} of every engine are needed: subnet calibrate"
+            raise DefinitionError(type(self).__qualname__, f"{problem}; {needed}")
         async with self._open() as self.engine:
             yield
 
