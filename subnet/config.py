@@ -68,9 +68,17 @@ def _split(value: object) -> object:
     )
 
 
+def at_home(path: Path) -> Path:
+    """With a home for its `~`. Raises ValueError where nobody of that name has one."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"there is no home {path.parts[0]}") from None
+
+
 def _existing(path: Path) -> Path:
     """Said here, in one line, and not when the model is opened."""
-    path = path.expanduser()
+    path = at_home(path)
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     return path
@@ -78,7 +86,7 @@ def _existing(path: Path) -> Path:
 
 def _existing_model(path: Path) -> Path:
     """A file, or a folder that is one model."""
-    path = path.expanduser()
+    path = at_home(path)
     return path if path.is_dir() else _existing(path)
 
 
@@ -171,7 +179,7 @@ class MinerTable(Table):
     """Port of /healthz, /readyz and /metrics; 0 takes a free one. Left out, there are none."""
     metrics_host: str = "127.0.0.1"
     """Address of these pages. They say much about this miner: beyond this machine, guard them."""
-    receipts: Path | None = None
+    receipts: Annotated[Path, AfterValidator(at_home)] | None = None
     """File that says by whom this miner was asked and what it answered, in hashes: what it can
     show when a validator says otherwise. Left out, none is kept."""
     receipts_mib: Annotated[int, Field(ge=1)] = 64
@@ -212,7 +220,7 @@ class MinerTable(Table):
 class ValidatorTable(Table):
     """[validator]: this validator's memory, questions and pace."""
 
-    state: Path | None = None
+    state: Annotated[Path, AfterValidator(at_home)] | None = None
     """Folder of the ledger, the journal and the seed; see `ValidatorSettings.state_folder`."""
     seed: Annotated[str, Field(min_length=8)] | None = None
     """Secret the hidden tasks grow from. Left out, one is drawn once and kept in `state`."""
@@ -302,7 +310,7 @@ class NetworkTable(Table):
     netuid: Annotated[int, Field(ge=1, le=65535)] | None = None
     wallet: str = "default"
     hotkey: str = "default"
-    wallet_path: Path = Path("~/.bittensor/wallets")
+    wallet_path: Annotated[Path, AfterValidator(at_home)] = Path("~/.bittensor/wallets")
 
     @field_validator("chain")
     @classmethod
@@ -396,7 +404,7 @@ class ValidatorSettings(Settings):
     def state_folder(self, environment: Mapping[str, str] = os.environ) -> Path:
         """Where this validator remembers."""
         if self.validator.state is not None:
-            return self.validator.state.expanduser()
+            return self.validator.state
         return self.own_folder(environment)
 
 

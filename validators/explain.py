@@ -268,12 +268,16 @@ def _question(line: Mapping[str, Any], reply: Mapping[str, Any]) -> Question:
         detail=reply["detail"][:TEXT],
         total_s=reply["total_s"],
         queued_s=reply["queued_s"],
-        facts={
-            name: value[:TEXT] if isinstance(value, str) else value
-            for name, value in list(reply["facts"].items())[:FACTS]
-        },
+        facts={name: _fact(value) for name, value in list(reply["facts"].items())[:FACTS]},
         signed=reply["signed"],
     )
+
+
+def _fact(value: object) -> Fact:
+    """As it can be sent; before they were looked at when judged, an author's could be anything."""
+    if isinstance(value, int | float | None):
+        return value
+    return str(value)[:TEXT]
 
 
 def _weight(lines: list[dict[str, Any]], hotkey: str) -> Weight | None:

@@ -36,6 +36,7 @@ class _Form(TypedDict):
 
 class _Line(_Form):
     code: NotRequired[dict[_Text, _Text | None] | None]
+    written: NotRequired[int]
 
 
 class _Other(_Line):
@@ -62,6 +63,8 @@ class _Weights(_Form):
 
 
 class _Reply(_Form):
+    """Older lines hold whatever JSON an author's judge gave, a score of `true` among it."""
+
     task: _Text
     uid: int
     hotkey: _Text
@@ -72,11 +75,10 @@ class _Reply(_Form):
     queued_s: float
     first_byte_s: float | None
     total_s: float
-    score: float
+    score: Annotated[float, Field(ge=0.0, le=1.0)] | bool
     reason: _Text
-    facts: dict[_Text, _Text | int | float | bool | None]
-    statements: NotRequired[list[dict[str, Any]]]
-    claim: NotRequired[dict[str, Any] | None]
+    facts: dict[_Text, Any]
+    answer: Any
 
 
 class _Task(_Form):

@@ -184,9 +184,9 @@ def _copied(questions: Sequence[Mapping[str, str]]) -> Iterator[Hint]:
         for pair in pairs:
             both[pair] += 1
             same[pair] += pair in alike
-            # Of the others; one more of either kind keeps few pairs from looking certain.
-            rates[pair].append((len(alike - {pair}) + 1) / (len(pairs - {pair}) + 2))
-    suspects = [pair for pair in both if same[pair] and len(both) > 1]
+            # As likely as of any other pair, if nobody has anything in common with anybody.
+            rates[pair].append(len(alike) / len(pairs))
+    suspects = [pair for pair in both if same[pair]]
     if not suspects:
         return
     p_of = [_p(same[pair], rates[pair]) for pair in suspects]

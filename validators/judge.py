@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from subnet.definition import Judgement, Subnet
+from subnet.definition import Fact, Judgement, Subnet
 from subnet.errors import EngineError, EngineRefused, SubnetError
 from subnet.protocol import Reply, Task
 
@@ -60,9 +61,7 @@ async def _judge_one(subnet: Subnet[Any, Any], task: Task[Any], reply: Reply[Any
     try:
         opinion = await subnet.score(task, reply) if reply.audited else subnet.trust(task, reply)
         judgement = opinion if isinstance(opinion, Judgement) else Judgement(float(opinion))
-        if not judgement.reason:
-            judgement = replace(judgement, reason=UNNAMED)
-        json.dumps(dict(judgement.facts), allow_nan=False)  # or the journal could not take it
+        judgement = _as_kept(judgement)
     except EngineRefused as error:
         log.warning("judging uid %d on task %s: %s", reply.uid, task.id, error)
         return Judgement(0.0, ENGINE_REFUSED)
@@ -76,3 +75,28 @@ async def _judge_one(subnet: Subnet[Any, Any], task: Task[Any], reply: Reply[Any
         log.error("score() said %r of uid %d; it must be 0..1", judgement.score, reply.uid)
         return Judgement(0.0, JUDGE_FAILED)
     return judgement
+
+
+def _as_kept(judgement: Judgement) -> Judgement:
+    """As the journal can tell it again. Raises TypeError and ValueError for what it cannot."""
+    reason = judgement.reason or UNNAMED
+    if not isinstance(reason, str):
+        raise TypeError(f"the reason {reason!r} is no text")
+    for name, fact in judgement.facts.items():
+        if not isinstance(name, str) or not isinstance(fact, Fact):
+            raise TypeError(f"the fact {name!r} is {fact!r}: neither text nor a number")
+    json.dumps((dict(judgement.facts), grounds(judgement)), allow_nan=False)
+    return replace(judgement, score=float(judgement.score), reason=reason)
+
+
+def grounds(judgement: Judgement) -> dict[str, Any]:
+    """What `Subnet.memory` weighs besides the score, where there is any."""
+    found: dict[str, Any] = {}
+    if judgement.statements:
+        found["statements"] = [
+            {**dataclasses.asdict(said), "outcome": said.outcome.value}
+            for said in judgement.statements
+        ]
+    if judgement.claim is not None:
+        found["claim"] = dataclasses.asdict(judgement.claim)
+    return found

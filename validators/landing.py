@@ -21,9 +21,12 @@ class Known(Protocol):
     """What the gate must know of one hotkey."""
 
     @property
-    def questions(self) -> int: ...  # noqa: D102
+    def questions(self) -> int:
+        """How many it was asked."""
+
     @property
-    def answers(self) -> int: ...  # noqa: D102
+    def answers(self) -> int:
+        """How many of them it answered."""
 
 
 @dataclass

@@ -11,10 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from subnet.definition import Judgement, Subnet
+from subnet.definition import Subnet
 from subnet.protocol import Failure, Form, Reply
 from validators.drawing import Beacon
-from validators.judge import Judged
+from validators.judge import Judged, grounds
 from validators.moment import Moment
 from validators.prompts.vault import Turn
 from validators.prompts.withheld import answer_hash
@@ -100,21 +100,8 @@ def _reply(item: Judged) -> dict[str, Any]:
         "reason": judgement.reason,
         "facts": dict(judgement.facts),
         "signature": None if reply.signature is None else line_of(reply.signature),
-        **_grounds(judgement),
+        **grounds(judgement),
     }
-
-
-def _grounds(judgement: Judgement) -> dict[str, Any]:
-    """What `Subnet.memory` weighs besides the score, where there is any."""
-    grounds: dict[str, Any] = {}
-    if judgement.statements:
-        grounds["statements"] = [
-            {**dataclasses.asdict(said), "outcome": said.outcome.value}
-            for said in judgement.statements
-        ]
-    if judgement.claim is not None:
-        grounds["claim"] = dataclasses.asdict(judgement.claim)
-    return grounds
 
 
 def _answer(reply: Reply[Any], *, left_out: bool) -> dict[str, Any]:

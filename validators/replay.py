@@ -207,7 +207,8 @@ async def replay(
                 kept: list[tuple[Judged, Judged]] = []
                 for asked in line["replies"]:
                     signed[verified(line, asked).value] += 1
-                    entry, pair = await _again(new, survey, line, asked)
+                    was = _was(path, line, asked)
+                    entry, pair = await _again(new, survey, line, asked, was)
                     if pair is None:
                         problems[str(entry.problem)] += 1
                         if len(entries) < SHOWN:
@@ -258,15 +259,26 @@ def _survey(path: Path, since: float | None, sealed: Path | None, leaves: _Leave
     return survey
 
 
+def _was(path: Path, line: Mapping[str, Any], asked: Mapping[str, Any]) -> Judgement:
+    try:
+        return judgement_of(asked)
+    except (KeyError, TypeError, ValueError) as error:
+        where = f"round {line['round']}, task {asked['task']}, uid {asked['uid']}"
+        raise StateError(path, f"{where}: no judgement: {error!r}"[:300]) from error
+
+
 async def _again(
-    subnet: Subnet[Any, Any], survey: _Survey, line: Mapping[str, Any], asked: Mapping[str, Any]
+    subnet: Subnet[Any, Any],
+    survey: _Survey,
+    line: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    was: Judgement,
 ) -> tuple[Entry, tuple[Judged, Judged] | None]:
-    """One entry judged again, with the old and the new judgement; None where it cannot be."""
+    """One entry judged again, with the old judgement and the new; None where it cannot be."""
 
     def not_judged(problem: str) -> tuple[Entry, None]:
         return _entry(line, asked, None, "", problem), None
 
-    was = judgement_of(asked)
     reply: Reply[Any] = reply_of(asked, None)
     if reply.failure is not None:
         # No definition is asked about these; what failed then fails by every rule.
@@ -327,7 +339,11 @@ def answer_of(subnet: Subnet[Any, Any], asked: Mapping[str, Any]) -> Answer | No
     Raises ValidationError and MalformedMessage where it is no answer of `subnet`.
     """
     if asked.get("body") is not None:
-        decoded: Answer = codec.decode(subnet.answer, base64.b64decode(asked["body"]))
+        try:
+            body = base64.b64decode(asked["body"])
+        except (TypeError, ValueError):
+            raise MalformedMessage(("body: no base64",)) from None
+        decoded: Answer = codec.decode(subnet.answer, body)
         return decoded
     if asked["answer"] is None:
         return None
@@ -351,7 +367,7 @@ def reply_of(asked: Mapping[str, Any], answer: Answer | None) -> Reply[Any]:
 
 
 def judgement_of(asked: Mapping[str, Any]) -> Judgement:
-    """The judgement that was written down."""
+    """The judgement that was written down. Raises KeyError, TypeError or ValueError for none."""
     claim = asked.get("claim")
     return Judgement(
         float(asked["score"]),

@@ -16,11 +16,12 @@ import dataclasses
 import itertools
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chain.client.metagraph import Metagraph, Neuron
 from chain.client.subnet import Schedule
-from chain.errors import ChainAway
+from chain.errors import ChainAway, ChainRefused
 from scoring.shaping import burn
 from validators.bench import Bench
 from validators.moment import Moment
@@ -147,8 +148,8 @@ async def _set_row(
     earlier = None
     if view.hiding is not None:
         earlier = await find_landed(chain, bench.keypair, view.hiding, mechanism=mechanism)
-    elif tried is not None and last > tried:
-        earlier = await find_row(chain, metagraph, me, row, block=last, mechanism=mechanism)
+    elif tried is not None:
+        earlier = await _find_tried(bench, metagraph, row, mechanism, tried)
     if earlier is not None:
         return earlier
     if bench.lease is not None and _is_of_this_epoch(view, last):
@@ -165,7 +166,7 @@ async def _set_row(
         if wait is not None:
             return max(wait, metagraph.block + 1)
     try:
-        return await set_weights(
+        report = await set_weights(
             chain, bench.keypair, bench.netuid, me.uid, row,
             owner=metagraph.owner_uid, version_key=bench.settings.weights.version_key,
             hiding=view.hiding, mechanism=mechanism, nonce=view.nonce,
@@ -173,6 +174,29 @@ async def _set_row(
     except Overtaken as error:
         log.info("this hotkey has sent something else meanwhile; looking again: %s", error)
         return metagraph.block + 1
+    if report.code is Code.REFUSED and view.hiding is None:
+        # It may have landed all the same, or an earlier attempt meanwhile, and this came too soon.
+        with suppress(ChainRefused):  # then the first refusal is the one to tell
+            now = await chain.metagraph(bench.netuid)
+            return await _find_tried(bench, now, row, mechanism, metagraph.block) or report
+    return report
+
+
+async def _find_tried(
+    bench: Bench,
+    metagraph: Metagraph,
+    row: Mapping[int, float],
+    mechanism: int,
+    since: int,
+) -> WeightsReport | None:
+    """What a plain `row` came to that was sent after block `since`, if the chain holds it."""
+    chain, me = bench.chain, metagraph.find(bench.hotkey)
+    if me is None:
+        return None
+    last = await chain.last_update(bench.netuid, me.uid, metagraph.block, mechanism=mechanism)
+    if last <= since:
+        return None
+    return await find_row(chain, metagraph, me, row, block=last, mechanism=mechanism)
 
 
 def _is_of_this_epoch(view: _View, last: int) -> bool:

@@ -81,7 +81,7 @@ def backup(path: Path, to: Path, *, overwrite: bool = False) -> None:
 
     Raises StateError: nothing sound to copy, or `to` is there already and `overwrite` is not set.
     """
-    if to.exists() and not overwrite:
+    if not overwrite and _is_there(to):
         raise StateError(to, "there is a file already; give --yes to replace it")
     with _reading(path) as source:
         ensure_sound(source, path)
@@ -170,13 +170,22 @@ def _locked(path: Path) -> Iterator[None]:
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that changes nothing; a log left by a crash is read with it."""
-    if not path.is_file():
+    if not _is_there(path) or not path.is_file():
         raise StateError(path, "there is no ledger")
     with explained(path):
         address = f"{path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as db:
             db.execute("BEGIN")  # one view, however long it is read
+            if db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == (0,):
+                raise StateError(path, "there is no ledger in it")
             yield db
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a folder that this user may not look into, say
+        raise StateError.of(path, error) from error
 
 
 def _skip_runs(path: Path) -> None:

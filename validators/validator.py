@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bittensor_core import Keypair
 
 from chain.client.chain import Chain
 from chain.errors import ChainAway, ChainError
 from subnet.config import ValidatorSettings, open_hotkey
-from subnet.definition import load
+from subnet.definition import Subnet, load
 from subnet.errors import EngineAway, NotRegistered, SubnetError
 from subnet.pages import Readiness, cannot_listen, pages
 from subnet.race import race
@@ -26,7 +28,7 @@ from validators.alerts import Alerts
 from validators.bench import Bench
 from validators.commits import Commits
 from validators.explain import Recent
-from validators.explaining import explaining, publishing, secret_of
+from validators.explaining import Secret, explaining, publishing, secret_of
 from validators.health import families, health, readiness
 from validators.journal import FILE_NAME as JOURNAL
 from validators.journal import MIB, Journal
@@ -157,15 +159,101 @@ async def _validate(
     watch: Watch,
     lease: Lease | None,
 ) -> None:
-    netuid, hotkey = settings.netuid, str(keypair.ss58_address)
+    """Open all that rounds work with, and run them."""
+    table, hotkey = settings.validator, str(keypair.ss58_address)
     subnet = load(
         settings.subnet.definition,
         model_sha256=settings.model.sha256,
         engine=settings.engine,
     )
-    table, folder = settings.validator, settings.state_folder()
-
     async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        memory = stack.enter_context(_remembering(settings, subnet, clock))
+        chain = await enter(Chain.connect(settings.network.endpoint))
+        await enter(_explaining(settings, keypair, chain, memory))
+        limits = Limits(sockets=table.in_flight)
+        dendrite = await enter(
+            Dendrite(keypair, allow_private=settings.network.local, limits=limits)
+        )
+        sinks = await enter(open_sinks(*_factories(settings, memory.folder, hotkey)))
+        watch.dropped = lambda: sinks.dropped
+
+        def bench(opening: int) -> Bench:
+            seed = stream_seed(memory.secret, memory.ledger.run, opening)
+            path = memory.folder / "sealed.json"
+            return Bench(
+                settings=settings,
+                keypair=keypair,
+                chain=chain,
+                dendrite=dendrite,
+                subnet=subnet,
+                vault=Vault(subnet, seed=seed, asked=memory.ledger.was_asked, path=path),
+                ledger=memory.ledger,
+                commits=memory.commits,
+                journal=memory.journal,
+                sinks=sinks,
+                seed=seed,
+                clock=clock,
+                watch=watch,
+                lease=lease,
+            )
+
+        await _run_always(settings, hotkey, subnet, chain, bench)
+
+
+async def _run_always(
+    settings: ValidatorSettings,
+    hotkey: str,
+    subnet: Subnet[Any, Any],
+    chain: Chain,
+    bench: Callable[[int], Bench],
+) -> None:
+    """Take the seat, open the judge's model and run rounds; again, when one of them goes away.
+
+    What is away before the first round is raised: somebody is there to see it. `bench` makes one
+    for each time the model is opened.
+    """
+    wait, opening = settings.validator.wait, 0
+    while True:
+        try:
+            await take_seat(chain, settings.network, settings.netuid, hotkey, wait=wait)
+            await _compare_hyperparameters(chain, settings)
+            async with subnet.judge():
+                opening += 1
+                await run_rounds(bench(opening))
+        except NotRegistered:
+            if not wait:
+                raise
+        except (EngineAway, ChainAway) as error:
+            if opening == 0:
+                raise
+            log.warning("%s; beginning again", error)
+            await asyncio.sleep(RETRY_S[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What outlives this process, and is in its folder."""
+
+    folder: Path
+    ledger: Ledger
+    commits: Commits
+    journal: Journal
+    recent: Recent
+    """The newest rounds of the journal, for miners that ask."""
+    secret: bytes
+    tls: Secret | None
+    """What explanations are served with, where they are."""
+
+
+@contextmanager
+def _remembering(
+    settings: ValidatorSettings, subnet: Subnet[Any, Any], clock: Callable[[], float]
+) -> Iterator[_Memory]:
+    """Open it, and see to it that ledger and journal agree. Raises StateError, InvalidSetting."""
+    table, folder = settings.validator, settings.state_folder()
+    recent = Recent(burn=settings.weights.burn)
+    with ExitStack() as stack:
         ledger = stack.enter_context(
             Ledger(
                 folder / FILE_NAME,
@@ -175,8 +263,6 @@ async def _validate(
             )
         )
         # Under the ledger's lock: one process alone has this folder.
-        commits = Commits(folder / "commits.json")
-        recent = Recent(burn=settings.weights.burn)
         journal = stack.enter_context(
             Journal(
                 folder / JOURNAL,
@@ -187,69 +273,36 @@ async def _validate(
             )
         )
         recover(journal, ledger, clock=clock)
-        tls_secret = secret_of(table, folder)
+        yield _Memory(
+            folder=folder,
+            ledger=ledger,
+            commits=Commits(folder / "commits.json"),
+            journal=journal,
+            recent=recent,
+            secret=open_secret(folder / "secret", table.seed, run=ledger.run),
+            tls=secret_of(table, folder),
+        )
+
+
+@asynccontextmanager
+async def _explaining(
+    settings: ValidatorSettings, keypair: Keypair, chain: Chain, memory: _Memory
+) -> AsyncIterator[None]:
+    """Explain scores to miners that ask, and publish where, as the settings say."""
+    table = settings.validator
+    async with AsyncExitStack() as stack:
         if table.explain_port is not None:
             where = (table.explain_host, table.explain_port)
+            path, recent = memory.journal.path, memory.recent
             await stack.enter_async_context(
-                explaining(keypair, recent, journal.path, *where, secret=tls_secret)
+                explaining(keypair, recent, path, *where, secret=memory.tls)
             )
-        secret = open_secret(folder / "secret", table.seed, run=ledger.run)
-        chain = await stack.enter_async_context(Chain.connect(settings.network.endpoint))
-        if table.explain_address is not None and tls_secret is not None:
+        if table.explain_address is not None and memory.tls is not None:
+            address = table.explain_address
             await stack.enter_async_context(
-                publishing(chain, keypair, netuid, table.explain_address, tls_secret)
+                publishing(chain, keypair, settings.netuid, address, memory.tls)
             )
-        limits = Limits(sockets=table.in_flight)
-        dendrite = await stack.enter_async_context(
-            Dendrite(keypair, allow_private=settings.network.local, limits=limits)
-        )
-        sinks = await stack.enter_async_context(open_sinks(*_factories(settings, folder, hotkey)))
-
-        watch.dropped = lambda: sinks.dropped
-        opening = 0
-        while True:
-            try:
-                await take_seat(chain, settings.network, netuid, hotkey, wait=table.wait)
-                await _compare_hyperparameters(chain, settings)
-                seed = stream_seed(secret, ledger.run, opening)
-                async with subnet.judge():
-                    opening += 1
-                    await run_rounds(
-                        Bench(
-                            settings=settings,
-                            keypair=keypair,
-                            chain=chain,
-                            dendrite=dendrite,
-                            subnet=subnet,
-                            vault=Vault(
-                                subnet,
-                                seed=seed,
-                                asked=ledger.was_asked,
-                                path=folder / "sealed.json",
-                            ),
-                            ledger=ledger,
-                            commits=commits,
-                            journal=journal,
-                            sinks=sinks,
-                            seed=seed,
-                            clock=clock,
-                            watch=watch,
-                            lease=lease,
-                        )
-                    )
-            except NotRegistered:
-                if not table.wait:
-                    raise
-            except EngineAway as error:
-                if opening == 0:
-                    raise
-                log.error("%s; opening the judge's model again", error)
-                await asyncio.sleep(RETRY_S[0])
-            except ChainAway as error:
-                if opening == 0:
-                    raise
-                log.warning("%s", error)
-                await asyncio.sleep(RETRY_S[0])
+        yield
 
 
 async def _compare_hyperparameters(chain: Chain, settings: ValidatorSettings) -> None:

@@ -238,6 +238,7 @@ async def _commit(
         seats={uid: seats[uid] for uid in row if uid in seats},
         mechanism=mechanism,
     )
+    tried = any(commit.key == pending.key for commit in hiding.commits.pending)
     hiding.commits.put(pending)
     try:
         commit = pending.salted
@@ -250,12 +251,14 @@ async def _commit(
             )
             block, reveal_round = receipt.block, receipt.reveal_round
     except ChainRefused:
-        # A commit that landed is not believed to be refused: its salt is nowhere else.
-        landed = None
-        if salted:
-            landed = await find_landed(chain, hotkey, hiding, mechanism=mechanism)
-        if landed is None or landed.commit != pending.key:
+        # It may have landed all the same, or an earlier one of this round, and it was refused for
+        # that. One without a salt that was never sent before is not known from another instance's.
+        if not salted and not tried:
             hiding.commits.drop(pending)
+        landed = await find_landed(chain, hotkey, hiding, mechanism=mechanism)
+        if salted and (landed is None or landed.commit != pending.key):
+            hiding.commits.drop(pending)
+        if landed is None:
             raise
         return landed
     pending = dataclasses.replace(pending, block=block, reveal_round=reveal_round)

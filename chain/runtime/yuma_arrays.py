@@ -105,7 +105,7 @@ class Csr(Sequence[Row]):
             and np.array_equal(self.values, other.values)
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # it is compared by what may change
 
 
 @dataclass(frozen=True)

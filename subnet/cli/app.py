@@ -78,7 +78,7 @@ class Verbs(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
 
-    def main(  # type: ignore[override]
+    def main(  # type: ignore[override]  # it never returns
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,

@@ -204,8 +204,8 @@ async def _of_definition(
 
 
 def _parse(url: str) -> SplitResult:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
     except ValueError:
         known = None

@@ -98,14 +98,18 @@ async def _ask(
 ) -> Explanation:
     from subnet.protocol import Target
 
-    parts = urlsplit(url if "//" in url else f"http://{url}")
-    if parts.scheme != "http" or parts.hostname is None or parts.port is None:
+    try:
+        parts = urlsplit(url if "//" in url else f"http://{url}")
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        scheme, host, port = "", None, None
+    if scheme != "http" or host is None or port is None:
         raise typer.BadParameter(f"{url!r} is not http://HOST:PORT")
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise typer.BadParameter(f"{parts.hostname}: {error.strerror}") from None
-    target = Target(0, validator, str(found[0][4][0]), parts.port)
+        raise typer.BadParameter(f"{host}: {error.strerror}") from None
+    target = Target(0, validator, str(found[0][4][0]), port)
     # The address was given by the person who asks, and not read from a chain.
     return await _ask_at(settings, target, round, allow_private=True)
 

@@ -25,7 +25,9 @@ DAY_S = 86_400.0
 @with_place
 def hints(
     place: ValidatorPlace,
-    days: Annotated[float, typer.Option(help="Look at so many days of the journal.")] = 7.0,
+    days: Annotated[
+        float, typer.Option(min=0.0, help="Look at so many days of the journal.")
+    ] = 7.0,
     offline: Annotated[
         bool, typer.Option("--offline", help="Do not ask the chain: the journal alone.")
     ] = False,

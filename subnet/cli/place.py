@@ -89,8 +89,18 @@ class ValidatorPlace(Place):
         from subnet.config import ValidatorSettings
 
         if self.state is not None:  # whatever is wrong with the settings
-            return self.state.expanduser()
+            return at_home(self.state, "--state")
         return self.settings(ValidatorSettings).state_folder()
+
+
+def at_home(path: Path, option: str) -> Path:
+    """With a home for its `~`. Raises a usage error."""
+    from subnet import config
+
+    try:
+        return config.at_home(path)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option}: {error}") from None
 
 
 def find_journal(folder: Path) -> Path:

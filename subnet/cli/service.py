@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from subnet.cli import exits, output
+from subnet.cli.place import at_home
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -129,7 +130,7 @@ def service(
 ) -> None:
     """Print a file that runs one neuron, starts it again when it ends, and checks its health."""
     if format is Format.systemd:
-        output.result(unit(neuron, config.expanduser().absolute(), user).rstrip())
+        output.result(unit(neuron, at_home(config, "--config").absolute(), user).rstrip())
     else:
         output.result(containerfile(neuron, config).rstrip())
 

@@ -86,8 +86,8 @@ def upgrade(
         raise typer.BadParameter("name the new version: --to ENVIRONMENT, --with DEFINITION")
     if not canary and (to is None or link is None):
         raise typer.BadParameter("give --canary, or --to and the --link to turn")
-    if link is not None and link.exists() and not link.is_symlink():
-        raise typer.BadParameter(f"{link} is no link: the service must run from one")
+    if link is not None:
+        _ensure_link(link)
     flags = _words(asdict(place) | {"definition": definition, "since": since})
     settings = place.settings(ValidatorSettings)
     key = settings.weights.version_key if version_key is None else version_key
@@ -105,7 +105,11 @@ def upgrade(
     switched = False
     if not problems and not canary:
         assert to is not None and link is not None
-        _turn(link, to)
+        try:
+            _turn(link, to)
+        except OSError as error:
+            output.fail(f"{link} cannot be turned: {error.strerror}")
+            raise typer.Exit(exits.FAILED) from None
         switched = True
     document = {
         "rounds": coming["rounds"],
@@ -123,6 +127,16 @@ def upgrade(
         output.result(_text(moves, document))
     if problems:
         raise typer.Exit(exits.FAILED)
+
+
+def _ensure_link(link: Path) -> None:
+    try:
+        if not link.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {link.parent}")
+        if link.exists() and not link.is_symlink():
+            raise typer.BadParameter(f"{link} is no link: the service must run from one")
+    except OSError as error:
+        raise typer.BadParameter(f"{link}: {error.strerror}") from None
 
 
 def compare(present: dict[str, Any], coming: dict[str, Any]) -> list[Move]:
@@ -191,10 +205,14 @@ async def _gather(
 
 async def _replay(version: str, python: str, *flags: str) -> dict[str, Any]:
     # -P: what an environment has installed comes before what lies in the working folder.
-    process = await asyncio.create_subprocess_exec(
-        python, "-P", "-m", "subnet.cli.app", "replay", "--json", *flags,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=LINE_BYTES,
-    )  # fmt: skip
+    try:
+        process = await asyncio.create_subprocess_exec(
+            python, "-P", "-m", "subnet.cli.app", "replay", "--json", *flags,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=LINE_BYTES,
+        )  # fmt: skip
+    except OSError as error:
+        output.fail(f"{python} cannot be run: {error.strerror}")
+        raise typer.Exit(exits.FAILED) from None
     assert process.stdout is not None and process.stderr is not None
     try:
         out, last = await asyncio.gather(process.stdout.read(), _pass_on(version, process.stderr))
@@ -206,7 +224,12 @@ async def _replay(version: str, python: str, *flags: str) -> dict[str, Any]:
     if code:
         output.fail(f"the replay by the {version} version ended with code {code}: {last}")
         raise typer.Exit(code if code > 0 else exits.FAILED)
-    found: dict[str, Any] = jsonlib.loads(out)
+    try:
+        found: dict[str, Any] = jsonlib.loads(out)
+        found["rounds"], found["judged"], compare(found, found)
+    except (ValueError, KeyError, TypeError) as error:
+        output.fail(f"the {version} version did not print what its replay came to: {error!r}")
+        raise typer.Exit(exits.FAILED) from None
     return found
 
 
@@ -234,7 +257,11 @@ async def _wanted_key(settings: ValidatorSettings) -> int | None:
 
 def _python(environment: Path) -> str:
     python = environment / "bin" / "python"
-    if not python.exists():
+    try:
+        there = python.exists()
+    except OSError as error:
+        raise typer.BadParameter(f"{environment}: {error.strerror}") from None
+    if not there:
         raise typer.BadParameter(f"{environment} is no Python environment: no {python}")
     return str(python)
 

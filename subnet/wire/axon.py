@@ -158,8 +158,8 @@ class Axon:
         nothing. A plain function is run in a thread, where it may compute or wait; no thread can
         be stopped, so what passes its time goes on unheard. An async one must never do either.
         """
-        awaits = inspect.iscoroutinefunction(handler)
-        awaits = awaits or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
+        called = (handler, type(handler).__call__)
+        awaits = any(map(inspect.iscoroutinefunction, called))
         handling = handler if awaits else functools.partial(self._run_in_thread, handler)
         self._add(path, _Route(challenge_type, answer_type, handling, False))
 

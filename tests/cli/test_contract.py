@@ -167,6 +167,33 @@ def test_a_cache_that_cannot_be_looked_into(tmp_path: Path) -> None:
         assert err.startswith("error: model")
 
 
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999", "http://[::1", "ftp://there:80", "there"]
+)
+def test_an_address_that_nobody_can_be_asked_at(url: str) -> None:
+    code, out, err = invoke("explain", "--ask", url, "--validator", "5V", "--netuid", "1")
+    assert (code, out) == (exits.USAGE, "")
+    assert err.startswith(f"error: Invalid value: {url!r} is not http://HOST:PORT;")
+
+
+def test_a_url_that_is_none_is_no_bug() -> None:
+    code, out, err = invoke("conformance", "http://[::1", "--receiver", "5X")
+    assert (code, out) == (exits.USAGE, "") and "is no http://HOST:PORT/PATH" in err
+
+
+def test_the_home_of_nobody(tmp_path: Path) -> None:
+    config = tmp_path / "subnet.toml"
+    config.write_text('[validator]\nstate = "~nobody-here/x"\n')
+    for words, problem in (
+        (("status", "--state", "~nobody-here/x"), "Invalid value: --state"),
+        (("service", "miner", "--config", "~nobody-here/x"), "Invalid value: --config"),
+        (("status", "--config", str(config)), f"setting validator.state in {config}"),
+    ):
+        code, out, err = invoke(*words)
+        assert (code, out) == (exits.USAGE, "")
+        assert err.startswith(f"error: {problem}: there is no home ~nobody-here")
+
+
 @pytest.mark.parametrize("option", ["--definition", "--subnet"])
 def test_an_audit_takes_the_definition_as_every_command_does(tmp_path: Path, option: str) -> None:
     (tmp_path / "journal.jsonl").touch()

@@ -191,3 +191,36 @@ def test_migrate(folder: Path, tmp_path: Path) -> None:
         "ledger": str(old / FILE_NAME), "before": 2, "after": 2, "kept": None,
     }  # fmt: skip
     assert state("migrate", "--state", old)[1] == "version 2\n"
+
+
+@pytest.mark.parametrize("verb", ["inspect", "migrate", "backup"])
+@pytest.mark.parametrize("data", [b"", b"x"])
+def test_a_file_with_nothing_in_it_is_no_ledger(tmp_path: Path, verb: str, data: bytes) -> None:
+    """To SQLite it is an empty database."""
+    ledger = tmp_path / FILE_NAME
+    ledger.write_bytes(data)
+    more = [tmp_path / "copy"] if verb == "backup" else []
+    problem = f"error: state at {ledger}: there is no ledger in it\n"
+    assert state(verb, *more, "--state", tmp_path) == (exits.STATE, "", problem)
+    assert ledger.read_bytes() == data
+
+
+def test_a_backup_with_nothing_in_it_takes_no_ledger_s_place(folder: Path) -> None:
+    before = (folder / FILE_NAME).read_bytes()
+    source = folder / "copy"
+    source.touch()
+    code, out, err = state("restore", source, "--yes", "--state", folder)
+    assert (code, out, err) == (
+        exits.STATE,
+        "",
+        f"error: state at {source}: there is no ledger in it\n",
+    )
+    assert (folder / FILE_NAME).read_bytes() == before
+    assert not list(folder.glob(".*"))
+
+
+def test_a_name_that_the_file_system_refuses(folder: Path) -> None:
+    long = folder / ("x" * 300)
+    for words in (("inspect", "--state", long), ("backup", long), ("restore", long, "--yes")):
+        code, out, err = state(*words, *(() if "--state" in words else ("--state", folder)))
+        assert (code, out) == (exits.STATE, "") and err.endswith("File name too long\n")

@@ -17,7 +17,7 @@ from chain.client import Chain
 from chain.client.calls import Call, admin
 from chain.devnet import Devnet
 from chain.devnet.engine import RevealWeights
-from chain.errors import ChainRefused
+from chain.errors import ChainAway, ChainRefused
 from chain.runtime.pallets.subtensor import storage as s
 from chain.runtime.pallets.subtensor.records import StorageIndex
 from chain.types import AccountId, NetUid
@@ -161,6 +161,46 @@ async def test_a_commit_that_is_said_to_be_refused_and_landed_keeps_its_salt(
     assert await bench.row() == report.meant
 
 
+@pytest.mark.parametrize("blocks", [0, 1])
+@pytest.mark.parametrize("call", ["commit_weights", "commit_timelocked_weights"])
+async def test_a_commit_refused_for_an_earlier_one_of_its_round_is_that_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, call: str, blocks: int
+) -> None:
+    """The earlier one was retracted, and lands from the pool just before the other comes."""
+    limit = admin("sudo_set_weights_set_rate_limit", netuid=bench.netuid, weights_set_rate_limit=5)
+    await bench.chain.submit(limit, ALICE)
+    name = "commit_weights" if call == "commit_weights" else "set_weights"
+    send, sent = getattr(bench.chain, name), list[Any]()
+
+    async def retracted(*args: Any, **how: Any) -> Any:
+        sent.append(args)
+        if len(sent) == 1:
+            raise ChainAway("ws://there", "the extrinsic was retracted")
+        await send(*sent[0], **how)
+        return await send(*args, **how)
+
+    monkeypatch.setattr(bench.chain, name, retracted)
+    hiding, uid = await bench.hiding(call), await bench.uid()
+
+    async def attempt() -> WeightsReport:
+        hiding_now = dataclasses.replace(
+            hiding, metagraph=await bench.chain.metagraph(bench.netuid)
+        )
+        return await set_weights(
+            bench.chain, HOTKEY, bench.netuid, uid, {2: 1.0},
+            owner=0, version_key=0, hiding=hiding_now,
+        )  # fmt: skip
+
+    with pytest.raises(ChainAway):
+        await attempt()
+    (first,) = bench.commits.pending
+    await bench.node.mine(blocks)
+    report = await attempt()
+    assert (len(sent), report.set, report.problem) == (2, True, None)
+    assert [pending.key for pending in bench.commits.pending] == [first.key]
+    assert bench.commits.pending[0].block == report.block is not None
+
+
 async def test_killed_before_it_could_write_down_how_it_ended(bench: Bench) -> None:
     report = await bench.commit({2: 1.0})
     await bench.next_epoch()
@@ -261,13 +301,20 @@ async def test_a_disk_that_is_full_keeps_the_commit_at_home(bench: Bench) -> Non
     assert await bench.chain.waiting_commits(bench.netuid, HOTKEY.ss58_address) == ()
 
 
-async def test_refused_commits_are_forgotten(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        ("commit_weights", "WeightVecLengthIsLow"),
+        ("commit_timelocked_weights", "requires at least 2 weights"),
+    ],
+)
+async def test_refused_commits_are_forgotten(bench: Bench, call: str, problem: str) -> None:
     least = admin("sudo_set_min_allowed_weights", netuid=bench.netuid, min_allowed_weights=2)
     await bench.chain.submit(least, ALICE)
-    report = await bench.commit({2: 1.0})
+    report = await bench.commit({2: 1.0}, call)
     assert (report.set, bench.commits.pending) == (False, ())
-    assert report.problem is not None and "WeightVecLengthIsLow" in report.problem
-    assert (await bench.commit({2: 1.0, 0: 1.0})).set
+    assert report.problem is not None and problem in report.problem
+    assert (await bench.commit({2: 1.0, 0: 1.0}, call)).set
 
 
 async def test_a_seat_that_was_sold_meanwhile(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gzip
 import json
 import logging
@@ -22,13 +23,18 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from scoring.policies import Claim
+from scoring.verify.statement import Measure, Outcome, Statement
 from subnet.cli import exits
 from subnet.cli.app import app
+from subnet.definition import Judgement
 from subnet.errors import StateError
-from tests.neurons.history import History, bare, bare_reply
+from subnet.protocol import Reply, Task
+from tests.neurons.history import Double, Doubled, Doubling, History, bare, bare_reply
 from validators.explain import Recent, Unknown
 from validators.hints import find_hints
 from validators.journal import SCHEMA, Journal, last_round, read
+from validators.replay import Rules, replay
 from validators.status import read_status
 
 PATIENCE_S = 60.0
@@ -359,7 +365,7 @@ def test_what_is_held_outlives_the_process_that_held_it(path: Path) -> None:
 
 async def test_a_line_that_is_none_of_its_kind_is_named_by_every_reader(tmp_path: Path) -> None:
     """Each field taken away, or of another type: all read the line well, or it is named."""
-    history = History(tmp_path)
+    history = History(tmp_path, subnet=Weighed())
     await history.write(1)
     good = [json.loads(line) for line in history.path.read_bytes().splitlines()]
     standing = {
@@ -399,6 +405,60 @@ async def test_a_line_that_is_none_of_its_kind_is_named_by_every_reader(tmp_path
     assert refused > 100
 
 
+async def test_a_reply_that_is_none_is_named_by_a_replay(tmp_path: Path) -> None:
+    """Or it is judged again, or counted as one that cannot be."""
+    history = History(tmp_path, subnet=Weighed())
+    await history.write(1, leaves=False)
+    good = json.loads(history.path.read_bytes())
+    refused = 0
+    for place in places(good["replies"][0]):
+        for value in (GONE, "x"):
+            bad = changed(good, ("replies", 0, *place), value)
+            history.path.write_text(json.dumps(bad) + "\n")
+            try:
+                found = await replay(history.path, Weighed(), rules=Rules(half_life_rounds=8))
+            except StateError as error:
+                assert str(history.path) in str(error)
+                refused += 1
+            else:
+                assert found.judged + sum(found.problems.values()) == len(good["replies"])
+    assert refused > 30
+
+
+@pytest.mark.parametrize(
+    ("place", "value"), [(("replies", 0, "score"), 7), (("written",), "x"), (("time",), "x")]
+)
+def test_a_value_that_cannot_be_is_named(path: Path, place: Any, value: Any) -> None:
+    path.parent.mkdir()
+    line = {"schema": SCHEMA, **bare(1, replies=[bare_reply()])}
+    path.write_text(json.dumps(changed(line, place, value)) + "\n")
+    with pytest.raises(StateError, match=f"line 1 is damaged: {'.'.join(map(str, place))}"):
+        list(read(path))
+
+
+@pytest.mark.parametrize("part", ["x", None, [1], 1.5])
+def test_a_head_that_is_none_is_named_and_not_stumbled_over(path: Path, part: Any) -> None:
+    path.parent.mkdir()
+    path.write_text(json.dumps({"schema": SCHEMA, "kind": "part", "part": part, "time": 1}) + "\n")
+    with Journal(path):  # a validator looks into it before it writes
+        for look in (last_round, lambda path: list(read(path))):
+            with pytest.raises(StateError, match="line 1 is damaged: part"):
+                look(path)
+
+
+def test_what_an_author_s_judge_said_before_it_was_looked_at(path: Path) -> None:
+    """Earlier versions wrote down whatever it gave: such a journal is read all the same."""
+    path.parent.mkdir()
+    reply = bare_reply(score=True, facts={"tokens": [1, 2], "off": False, "why": "x" * 900})
+    path.write_text(json.dumps({"schema": 3, **bare(1, replies=[reply])}) + "\n")
+    recent = Recent()
+    for line in read(path):
+        recent.note(line)
+    (question,) = recent.explain("5Hot").questions
+    assert question.score == 1.0
+    assert question.facts == {"tokens": "[1, 2]", "off": False, "why": "x" * 200}
+
+
 @pytest.mark.parametrize("lacks", ["weights", "round", "replies"])
 @pytest.mark.parametrize("command", ["status", "explain", "replay", "hints"])
 def test_a_command_says_which_line_lacks_what(tmp_path: Path, command: str, lacks: str) -> None:
@@ -423,6 +483,15 @@ def test_what_is_no_text_is_not_quoted_whole(path: Path) -> None:
     with pytest.raises(StateError, match="line 1 is damaged: byte 100020 is no UTF-8") as caught:
         list(read(path))
     assert len(str(caught.value)) < 300
+
+
+class Weighed(Doubling):
+    """Whose judge says all that a line has room for."""
+
+    async def score(self, task: Task[Double], reply: Reply[Doubled]) -> Judgement:
+        said = Statement("sum", Outcome.MEASURED, "", 0.5, (Measure("off", 1.0, 0.5),))
+        judgement = await super().score(task, reply)
+        return dataclasses.replace(judgement, statements=(said,), claim=Claim(0.5, 0.25))
 
 
 GONE = object()

@@ -6,8 +6,11 @@ import math
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 
+import numpy as np
 import pytest
 
+from scoring.policies import Claim
+from scoring.verify.statement import Measure, measured
 from subnet.definition import Judgement, Miner, MinerOptions, Subnet
 from subnet.errors import EngineAway, EngineRefused
 from subnet.protocol import Answer, Challenge, Failure, Reply, Task, Timing
@@ -43,6 +46,17 @@ class Fragile(Subnet[Ask, Said]):
             raise EngineRefused("a token id is not in 0..9")
         if reply.answer.text == "ratio":
             return Judgement(1.0, "fine", {"ratio": math.inf})
+        if reply.answer.text == "list":
+            return Judgement(1.0, "fine", {"tokens": [1, 2]})  # type: ignore[dict-item]
+        if reply.answer.text == "code":
+            return Judgement(1.0, 7)  # type: ignore[arg-type]
+        if reply.answer.text == "single":  # as an array has it, and JSON has not
+            measure = Measure("margin", np.float32(0.5), 0.5)  # type: ignore[arg-type]
+            return Judgement(1.0, "fine", statements=(measured("check", [measure]),))
+        if reply.answer.text == "claim":
+            return Judgement(1.0, "fine", claim=Claim(math.nan, 1.0))
+        if reply.answer.text == "is":
+            return Judgement(reply.answer.text == "is", "same")
         if reply.answer.text == "grounds":
             return Judgement(0.5, "half", {"tokens": 3})
         return float(reply.answer.text)
@@ -70,12 +84,21 @@ async def test_scores_come_back_in_order() -> None:
     ]
 
 
+async def test_a_score_is_a_number_whatever_was_compared() -> None:
+    """Or the journal would say `true`."""
+    ((score, reason),) = await opinions(reply("is"))
+    assert (score, type(score), reason) == (1.0, float, "same")
+
+
 @pytest.mark.parametrize("failure", list(Failure))
 async def test_every_failure_is_worth_nothing_and_says_why(failure: Failure) -> None:
     assert await opinions(reply(None, failure)) == [(0.0, failure.value)]
 
 
-@pytest.mark.parametrize("text", ["poison", "nan", "inf", "-0.1", "1.1", "ratio"])
+BREAKING = ["poison", "nan", "inf", "-0.1", "1.1", "ratio", "list", "code", "single", "claim"]
+
+
+@pytest.mark.parametrize("text", BREAKING)
 async def test_an_answer_that_breaks_the_judge_costs_its_miner_only(text: str) -> None:
     assert await opinions(reply("1"), reply(text), reply("0.5")) == [
         (1.0, UNNAMED),

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from subnet.cli.app import app
 from subnet.protocol import Answer, Challenge, Failure, Reply, Task, Timing
 from subnet.wire.codec import encode
 from tests.neurons.ground import alices_subnet
-from tests.neurons.history import DAY, History
+from tests.neurons.history import DAY, History, bare, bare_reply
 from tests.neurons.unanswered import Unanswered
 from validators import journal
 from validators.hints import Hint, Hints, find_hints, read_weighers
@@ -119,6 +119,33 @@ async def test_strangers_give_no_hints(tmp_path: Path) -> None:
 async def test_where_all_say_the_same_nobody_copies(tmp_path: Path) -> None:
     lines = await written(tmp_path, twins=False, same=True)
     assert find_hints(lines).hints == ()
+
+
+def few(miners: int, says: Callable[[int, int], str]) -> list[dict[str, Any]]:
+    """200 rounds of `miners` that are asked one question each, and what each of them says."""
+    return [
+        bare(
+            number,
+            replies=[
+                bare_reply(uid=uid, hotkey=NAMES[uid], answer={"text": says(number, uid)})
+                for uid in range(miners)
+            ],
+        )
+        for number in range(200)
+    ]
+
+
+@pytest.mark.parametrize("miners", [2, 3, 8])
+def test_where_few_say_the_same_nobody_copies_and_one_who_does_is_found(miners: int) -> None:
+    assert find_hints(few(miners, lambda number, uid: words(number))).hints == ()
+
+    def mostly(number: int, uid: int) -> str:
+        return words(number, uid if random.Random(f"{number} {uid}").random() < 0.1 else "")
+
+    assert find_hints(few(miners, mostly)).hints == ()
+    copied = find_hints(few(miners, lambda number, uid: words(number, max(uid, 1))))
+    # Of two, nobody can say what is usual.
+    assert pairs(copied, "answers") == ([set(NAMES[:2])] if miners > 2 else [])
 
 
 async def test_newcomers_are_left_out(tmp_path: Path) -> None:

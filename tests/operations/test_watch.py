@@ -15,7 +15,7 @@ import pytest
 from bittensor_core import Keypair
 
 from chain.client.calls import admin
-from chain.errors import ChainAway
+from chain.errors import ChainAway, ChainRefused
 from chain.runtime.pallets.subtensor import storage as s
 from chain.types import RAO_PER_TAO, NetUid
 from subnet.errors import WeightsNotLanded
@@ -87,6 +87,29 @@ async def test_no_row_before_enough_miners_are_known(stage: Paying) -> None:
     assert stage.watch.gate.passed
 
 
+async def test_a_row_that_was_retracted_and_lands_is_not_said_to_be_refused(
+    stage: Paying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the pool again, and what is sent in its place comes too soon after it."""
+    limit = admin("sudo_set_weights_set_rate_limit", netuid=stage.netuid, weights_set_rate_limit=5)
+    await stage.chain.submit(limit, ALICE)
+    send, sent = stage.chain.set_weights, 0
+
+    async def retracted(*args: Any, **how: Any) -> Any:
+        nonlocal sent
+        sent += 1
+        if sent == 1:
+            raise ChainAway("ws://there", "the extrinsic was retracted")
+        await send(*args, **how)
+        return await send(*args, **how)
+
+    monkeypatch.setattr(stage.chain, "set_weights", retracted)
+    monkeypatch.setattr(rows, "RETRY_S", (0.0,))
+    scores = {MINER.ss58_address: 1.0}
+    report = await rows.set_weights_at_last(stage.bench, await stage.moment(), scores)
+    assert (sent, report.landed, report.problem) == (2, True, None)
+
+
 async def test_what_the_limit_cuts_has_landed_and_is_explained(stage: Paying) -> None:
     key = s.MaxWeightsLimit._key(NetUid(stage.netuid))
     stage.node.set_storage({key: s.MaxWeightsLimit.value.encode(40_000)})
@@ -131,6 +154,21 @@ async def test_a_row_that_seemed_to_fail_and_is_there_is_not_set_twice(
     report = await rows.set_weights_at_last(stage.bench, await stage.moment(), scores)
     assert (report.set, report.landed, attempts) == (True, True, 1)
     assert report.found == await stage.chain.weights(stage.netuid, 1) == {2: 65535}
+
+
+async def test_a_row_that_is_said_to_be_refused_and_is_there_has_landed(
+    stage: Paying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that fails after the row was taken, when its events are read."""
+    send = stage.chain.set_weights
+
+    async def refused(*arguments: Any, **more: Any) -> Any:
+        await send(*arguments, **more)
+        raise ChainRefused("Failed", "State already discarded")
+
+    monkeypatch.setattr(stage.chain, "set_weights", refused)
+    report = await stage.pay(miner=1.0)
+    assert (report.landed, report.problem, report.found) == (True, None, {2: 65535})
 
 
 async def test_every_mechanism_has_a_row_of_its_own(

@@ -264,7 +264,7 @@ def _declare(
     call.__name__ = call.__qualname__ = name
     call.__doc__ = docs
     call.__annotations__ = {"ctx": Ctx, **arguments, "return": None}
-    call.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]
+    vars(call)["__signature__"] = inspect.Signature([context, *named])
     pallet.call(index)(call)
 
 
