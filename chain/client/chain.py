@@ -527,7 +527,8 @@ class Chain:
                     )
                 await asyncio.wait({task}, timeout=min(left, self._quiet_s))
                 if not task.done():
-                    await self.block()
+                    with suppress(ChainRefused):  # an answer too, and none about the extrinsic
+                        await self.block()
             return task.result()
         finally:
             task.add_done_callback(lambda late: late.cancelled() or late.exception())

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
 
 import pytest
 from bittensor_core import Keypair
 
 from chain.client import Chain
 from chain.client.calls import admin, transfer
+from chain.devnet.devnet import Devnet
+from chain.devnet.rpc.errors import SERVER_ERROR, RpcError
 from chain.errors import ChainAway, ChainRefused
 from chain.types import RAO_PER_TAO, Rao
+from tests.patience import until
 
 ALICE = Keypair.create_from_uri("//Alice")
 
@@ -169,3 +173,31 @@ async def test_a_subscription_outlives_a_quiet_chain(devnet: str) -> None:
     async with Chain.connect(devnet, quiet_s=0.05) as chain:  # shorter than a block
         now = await chain.block()
         assert await chain.wait_for_block(now + 4) >= now + 4
+
+
+async def test_a_read_that_is_refused_says_nothing_of_the_extrinsic_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Public nodes ration reads; whoever took that for the extrinsic's would send it again."""
+    monkeypatch.setenv("BITTENSOR_RUNTIME_CACHE_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setenv("BTCLI_TOKEN_SYMBOLS_CACHE", str(tmp_path / "symbols.json"))
+    refused: list[object] = []
+
+    def refuse(header: object) -> NoReturn:
+        refused.append(header)
+        raise RpcError(SERVER_ERROR, "rate limit exceeded")
+
+    async with Devnet("minimal") as node, Chain.connect(node.url, quiet_s=0.05) as chain:
+        number = await chain.nonce(ALICE.ss58_address)
+
+        async def in_a_block() -> bool:
+            return await chain.nonce(ALICE.ss58_address) > number
+
+        with monkeypatch.context() as patch:
+            patch.setattr("chain.devnet.node.Node._finalize", lambda self, number: None)
+            sending = asyncio.create_task(chain.submit(transfer(ALICE.ss58_address, 1), ALICE))
+            await until(in_a_block)
+            patch.setattr("chain.devnet.rpc.chain._header", refuse)
+            await until(lambda: len(refused) >= 2 or sending.done())
+            assert not sending.done() or sending.exception() is None
+        assert (await sending).block > 0
