@@ -404,14 +404,17 @@ def _watch(done: threading.Event, problem: str) -> None:
 def _less_memory(more: int) -> Iterator[None]:
     """Let this process take no more than `more` bytes beyond what it has, where Linux says that."""
     before = resource.getrlimit(resource.RLIMIT_AS)
-    with contextlib.suppress(OSError):
+    limited = False
+    with contextlib.suppress(OSError, ValueError):  # no /proc, or a sandbox that forbids limits
         has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         limits = [has + more, *(one for one in before if one != resource.RLIM_INFINITY)]
         resource.setrlimit(resource.RLIMIT_AS, (min(limits), before[1]))
+        limited = True
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
+        if limited:
+            resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def _note(level: int, text: bytes, _: object) -> None:

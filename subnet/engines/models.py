@@ -87,13 +87,19 @@ MODELS: Mapping[str, ModelSpec] = {"smollm2": SMOLLM2_135M, "minilm": MINILM}
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Return `$SUBNET_CACHE_DIR`, else `$XDG_CACHE_HOME/subnet`, else `~/.cache/subnet`."""
+    """Return `$SUBNET_CACHE_DIR`, else `$XDG_CACHE_HOME/subnet`, else `~/.cache/subnet`.
+
+    Raises ModelUnreadable for a user who has no home.
+    """
     environ = os.environ if environ is None else environ
     if own := environ.get("SUBNET_CACHE_DIR"):
         return Path(own)
     if shared := environ.get("XDG_CACHE_HOME"):
         return Path(shared) / "subnet"
-    return Path.home() / ".cache" / "subnet"
+    try:
+        return Path.home() / ".cache" / "subnet"
+    except RuntimeError as error:
+        raise ModelUnreadable(Path("~/.cache/subnet"), "there is no home") from error
 
 
 def model_folder(sha256: str, cache: Path | None = None) -> Path:

@@ -329,10 +329,11 @@ HOSTILE = {
 """Chat formats, and what is said of them: each is a program that came with a model's file."""
 
 
-def rendered(template: str) -> subprocess.CompletedProcess[str]:
+def rendered(template: str, before: str = "") -> subprocess.CompletedProcess[str]:
     """Return how a process ends that renders a chat format, and what it says."""
     code = (
         "import sys; from subnet.engines.llama_worker import render\n"
+        f"{before}\n"
         "print(render(sys.argv[1], '<s>', '</s>'))"
     )
     command = [sys.executable, "-c", code, template]
@@ -347,6 +348,17 @@ def test_a_chat_format_that_does_more_than_it_should_is_refused() -> None:
         assert problem in done.stderr
     fine = rendered("{{ bos_token }}{% for m in messages %}" + SAYS + "{% endfor %}{{ eos_token }}")
     assert (fine.stdout, fine.stderr) == (f"<s>{PLACE}</s>\n", "")
+
+
+def test_where_nobody_may_set_limits_a_chat_format_is_read_without() -> None:
+    """In a sandbox, say: Python has a ValueError for what a system does not permit."""
+    forbidden = (
+        "import resource\n"
+        "def setrlimit(*_): raise ValueError('not allowed to raise maximum limit')\n"
+        "resource.setrlimit = setrlimit"
+    )
+    done = rendered(SAYS, forbidden)
+    assert (done.stdout, done.stderr) == (f"{PLACE}\n", "")
 
 
 @pytest.mark.slow
@@ -394,7 +406,7 @@ async def test_a_text_may_have_more_tokens_than_bytes(tmp_path: Path) -> None:
         assert len(await engine.score([3, 4], [5, 6])) == 2
 
 
-async def test_a_text_without_measure_is_refused_and_keeps_nobody_waiting(model: Path) -> None:
+async def test_a_text_without_measure_is_refused_and_those_beside_it_are_read(model: Path) -> None:
     async with LlamaEngine.open(model, sha256=SHA256, slots=1) as engine:
         long = "é" * (1 << 18)
         texts = [long] * 3 + ["river"] + [long * 4]

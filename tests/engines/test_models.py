@@ -106,6 +106,16 @@ def test_the_cache_lies_where_the_environment_says() -> None:
     assert cache_folder({"SUBNET_CACHE_DIR": ""}) == Path.home() / ".cache" / "subnet"
 
 
+def test_a_user_without_a_home_is_told_of_another_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nobody)
+    with pytest.raises(ModelUnreadable, match="no home; SUBNET_CACHE_DIR names another"):
+        cache_folder({})
+    assert cache_folder({"SUBNET_CACHE_DIR": "/c"}) == Path("/c")
+
+
 def test_a_missing_model_names_the_command(cache: Path) -> None:
     assert find_model(SPEC.sha256, cache) is None
     with pytest.raises(ModelMissing, match="subnet model fetch") as caught:
