@@ -125,6 +125,11 @@ def _highest_share(found: int, of: int, doubt: float) -> float:
     return high
 
 
+def least_answers(p: float, doubt: float) -> int:
+    """Return how many answers a `Sample` must be of to say so small a `p`; `doubt` is above 0."""
+    return math.ceil(math.log(doubt / 2.0) / math.log1p(-p))
+
+
 def _divergence(share: float, u: float) -> float:
     """Of a coin that shows heads `share` of the time from one that should `u`, nats a throw."""
     if u >= 1.0:

@@ -36,7 +36,7 @@ SEED = "calibrate"
 def calibrate(
     miner: Annotated[str, typer.Option(help=f"Who answers: {ENGINES}.")] = "llamacpp",
     judge: Annotated[str, typer.Option(help="Who judges: the same choices.")] = "llamacpp",
-    answers: Annotated[int, typer.Option(min=2, help="How many honest answers.")] = 100,
+    answers: Annotated[int, typer.Option(min=2, help="How many honest answers.")] = 256,
     length: Annotated[int, typer.Option(min=1, max=512, help="Tokens an answer.")] = 64,
     temperature: Annotated[float, typer.Option(min=0.05, max=2.0)] = 0.8,
     prompts: Annotated[

@@ -16,7 +16,14 @@ from bittensor_core import Keypair
 from scoring.policies import BANNED, Seen
 from scoring.verify import floors, logprobs, seedlock
 from scoring.verify.floors import Calibration
-from scoring.verify.statement import Measure, Outcome, Statement, measured
+from scoring.verify.statement import (
+    Measure,
+    Outcome,
+    Sample,
+    Statement,
+    least_answers,
+    measured,
+)
 from subnet.config import EngineTable, ValidatorSettings
 from subnet.doctor import State, check_judge
 from subnet.engines.base import Engine, Params, Token
@@ -40,6 +47,16 @@ from validators.prompts.stream import Stream
 HOTKEY = str(Keypair.create_from_uri("//a").ss58_address)
 CALLER = str(Keypair.create_from_uri("//Validator").ss58_address)
 NOBODYS = "ab" * 32
+
+
+SHORT = [floor for floor in floors.shipped() if floor.length == ANSWER_TOKENS]
+"""Those of the template, which are of 24 tokens."""
+
+
+def cut(floor: Calibration, answers: int) -> Calibration:
+    """As it would be of so many answers."""
+    measures = {name: values[-answers:] for name, values in floor.measures.items()}
+    return replace(floor, answers=answers, measures=measures)
 
 
 class Unmeasured(Inference):
@@ -93,6 +110,32 @@ def test_doctor_names_the_command_that_measures_a_floor() -> None:
     assert (found.name, found.state) == ("judge", State.WARN)
     assert "no honest floor" in found.found and "subnet calibrate" in found.todo
     assert check_judge(settings("Inference")) == []
+
+
+def test_doctor_says_what_a_short_floor_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The widest is as short as the shortest; without a lock a judge refuses less than 100."""
+
+    def said(definition: str, own: Sequence[Calibration]) -> str:
+        monkeypatch.setattr(Inference, "calibrations", lambda self: own)
+        checks = check_judge(settings(definition))
+        assert all("--answers 250, once for every" in check.todo for check in checks)
+        return "".join(check.found for check in checks)
+
+    for definition in ("Inference", "Unlocked"):
+        assert said(definition, [*SHORT, *(cut(one, 250) for one in SHORT)]) == ""
+        for answers in (249, 100):
+            few = said(definition, [*SHORT, *(cut(one, answers) for one in SHORT)])
+            assert few == f"a floor is of {answers} answers: who cheats seldom is not found"
+    few = said("Unlocked", [cut(one, 99) for one in SHORT])
+    assert few == "floors of 99 answers tell nothing without a seed lock"
+    assert said("Unlocked", []).endswith("without a seed lock there is nothing to judge by")
+
+
+def test_what_a_trial_calls_bad_says_how_many_answers_a_floor_is_of() -> None:
+    for bad in (0.1, 0.021, 0.0053):
+        least = least_answers(bad, DOUBT)
+        enough, few = (Sample((0.0,) * count, DOUBT) for count in (least, least - 1))
+        assert enough.p(1.0) <= bad < few.p(1.0)
 
 
 async def draw(subnet: Inference) -> Task[Ask]:
@@ -191,9 +234,6 @@ def lives(source: Calibration, cheat_share: float, miners: int, count: int) -> l
     return ends
 
 
-SHORT = [floor for floor in floors.shipped() if floor.length == ANSWER_TOKENS]
-
-
 @pytest.mark.parametrize(
     "source", SHORT, ids=lambda f: f"{f.miner.engine} {f.miner.precision} by {f.judge.engine}"
 )
@@ -227,12 +267,6 @@ def test_a_ban_is_the_templates_own_memory() -> None:
 
 
 # A server that cannot be seed-locked
-
-
-def cut(floor: Calibration, answers: int) -> Calibration:
-    """As it would be of so many answers."""
-    measures = {name: values[-answers:] for name, values in floor.measures.items()}
-    return replace(floor, answers=answers, measures=measures)
 
 
 class NoLock(LlamaEngine):

@@ -32,7 +32,7 @@ from scoring.latency import latency
 from scoring.policies import Average, Memory
 from scoring.shaping import shape
 from scoring.verify import floors, logprobs, seedlock
-from scoring.verify.statement import Outcome, Statement
+from scoring.verify.statement import Outcome, Statement, least_answers
 from scoring.verify.steps import Asked, fault
 from subnet.definition import Judgement, Miner, MinerOptions, Subnet
 from subnet.engines.base import Engine, Params, SeedLock, Step
@@ -113,16 +113,13 @@ class Inference(Subnet[Ask, Tokens]):
     @asynccontextmanager
     async def judge(self) -> AsyncIterator[None]:
         """The judge's own copy of the model, and the floor that was measured for it."""
+        self.floor = self.find_floor()
         advice = self.advice()
         if advice is not None:
-            if not self.seed_locked:  # all that there is to go by
+            known = 0 if self.floor is None else self.floor.answers
+            if not self.seed_locked and known < 1 / LEAST_P:  # the floor is all there is to go by
                 raise DefinitionError(type(self).__qualname__, ": ".join(advice))
             log.warning("%s: %s", *advice)
-        self.floor = self.find_floor()
-        if self.floor is not None and not self.seed_locked and self.floor.answers < 1 / LEAST_P:
-            problem = f"floors of {self.floor.answers} answers tell nothing without a seed lock"
-            needed = f"{math.ceil(1 / LEAST_P)} of every engine are needed: subnet calibrate"
-            raise DefinitionError(type(self).__qualname__, f"{problem}; {needed}")
         async with self._open() as self.engine:
             yield
 
@@ -144,18 +141,38 @@ class Inference(Subnet[Ask, Tokens]):
         )
 
     def advice(self) -> tuple[str, str] | None:
-        """What a judge without a floor lacks, and how to measure one."""
-        if self.find_floor() is not None:
+        """What a judge lacks without a floor or with a short one, and how to measure one."""
+        floor, wanted = self.find_floor(), self._answers_wanted()
+        if floor is None:
+            computed = computes(self.engine_settings)
+            judging = "a server" if computed is None else " ".join(computed)
+            lost = (
+                "answers are scored one by one, and no evidence is added up over many"
+                if self.seed_locked
+                else "without a seed lock there is nothing to judge by"
+            )
+            found = f"no honest floor of this model for a judge on {judging}: {lost}"
+        elif not self.seed_locked and floor.answers < 1 / LEAST_P:
+            found = f"floors of {floor.answers} answers tell nothing without a seed lock"
+        elif floor.answers < wanted:
+            found = f"a floor is of {floor.answers} answers: who cheats seldom is not found"
+        else:
             return None
-        computed = computes(self.engine_settings)
-        judging = "a server" if computed is None else " ".join(computed)
         return (
-            f"no honest floor of this model for a judge on {judging}: answers are scored one by"
-            " one, and no evidence is added up over many",
+            found,
             f"subnet calibrate --judge ... --miner ... --length {ANSWER_TOKENS} --temperature"
-            f" {TEMPERATURE}, once for every engine that miners may run; then add the files to"
-            " the definition's calibrations()",
+            f" {TEMPERATURE} --answers {wanted}, once for every engine that miners may run; then"
+            " add the files to the definition's calibrations()",
         )
+
+    def _answers_wanted(self) -> int:
+        """How many answers a floor must be of to say what the score and the trial ask of it."""
+        wanted = math.ceil(1 / LEAST_P)
+        memory: Memory | None = self.memory
+        trial = None if memory is None else memory.trial
+        if trial is None or not trial.occasional:
+            return wanted
+        return max(wanted, least_answers(trial.bad, DOUBT))
 
     async def tasks(self, seed: bytes) -> AsyncIterator[Task[Ask]]:
         """Prompts to which the seed has much to say: where it has not, answers prove nothing."""
