@@ -42,9 +42,9 @@ async def keep_alive(environment: Mapping[str, str] = os.environ) -> None:
     while not notify("READY=1", environment):
         await asyncio.sleep(RETRY_S)
     micros = environment.get("WATCHDOG_USEC", "")
-    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()) or not micros:
+    period = int(micros) / 2e6 if micros.isdecimal() else 0.0
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()) or not period:
         return
-    period = int(micros) / 2e6
     while True:
         heard = notify("WATCHDOG=1", environment)
         await asyncio.sleep(period if heard else min(period, RETRY_S))

@@ -155,6 +155,19 @@ async def test_a_manager_with_no_room_for_a_while_is_told_again(
     assert telling.cancelled() and set(heard) == {b"full", b"READY=1", b"WATCHDOG=1"}
 
 
+@pytest.mark.parametrize("period", ["0", "soon", ""])
+async def test_a_manager_that_watches_nothing_is_told_of_the_start_alone(
+    tmp_path: Path, period: str
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": period}
+        async with asyncio.timeout(60):
+            await keep_alive(environment)
+        assert received(manager) == [b"READY=1"]
+
+
 def instruction(text: str, name: str) -> str:
     (found,) = re.findall(rf"^{name} (.*)$", text, re.MULTILINE)
     return str(found)
