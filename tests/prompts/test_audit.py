@@ -372,6 +372,13 @@ async def test_a_row_that_the_journal_does_not_tell_of(
         assert (stopped.verdict, stopped.differences) == ("incomplete", [])
         assert stopped.unchecked == ["round 1 was stopped while it set its weights"]
         lines = place.lines()
+        # It may have landed all the same: no node's word on that is sure.
+        told = {"set": False, "problem": "refused: x", "code": "refused"}
+        of(lines, line["epoch"])["weights"] |= told
+        assert await place.unchecked(line["epoch"], lines) == [
+            f"the chain took a row in block {receipt.block}, and round 1 says that it refused it"
+        ]
+        lines = place.lines()
         of(lines, line["epoch"])["weights"] |= {"set": False, "problem": "none"}
         (difference,) = (await place.audit(line["epoch"], lines)).differences
         assert (difference.flaw, difference.where) == (
@@ -550,6 +557,49 @@ async def test_a_validator_that_loses_its_seat_is_not_accused(
         await place.end_epoch()
         (text,) = await place.unchecked(epoch)
         assert text.endswith("the validator has lost its seat")
+
+
+@pytest.mark.slow
+async def test_a_seat_that_was_lost_and_bought_again_has_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with town(tmp_path, monkeypatch, Sums()) as place:
+        epoch = (await place.round())["epoch"]
+        netuid, block = NetUid(place.netuid), await place.chain.block()
+        bought = storage.BlockAtRegistration._key(netuid, 1)
+        updated = storage.LastUpdate._key(StorageIndex.of(netuid))
+        row = storage.Weights._key(StorageIndex.of(netuid), 1)
+        place.node.set_storage({
+            bought: storage.BlockAtRegistration.value.encode(block + 1),
+            updated: storage.LastUpdate.value.encode([block + 1] * 4),
+            row: None,
+        })  # fmt: skip
+        await place.end_epoch()
+        (text,) = await place.unchecked(epoch)
+        assert text.endswith("the validator has lost its seat")
+        lines = place.lines()
+        of(lines, epoch)["weights"] |= {"set": False, "problem": "none"}
+        found = await place.audit(epoch, lines)
+        assert (found.verdict, found.unchecked) == ("honest", [])
+
+
+@pytest.mark.slow
+async def test_a_row_that_landed_after_a_seat_had_changed_hands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with town(tmp_path, monkeypatch, Sums()) as place:
+        line = await place.round()
+        await give_away(place, MINERS[1])
+        receipt = await place.chain.set_weights(HOTKEY, place.netuid, {2: 65535.0, 3: 32768.0})
+        await place.end_epoch()
+        lines = place.lines()
+        of(lines, line["epoch"])["weights"]["block"] = receipt.block
+        found = await place.audit(line["epoch"], lines)
+        assert (found.verdict, found.differences) == ("honest", [])
+        text = f"the row is of the seats as they were in block {line['block']}"
+        assert f"{text}, and landed in block {receipt.block}" in found.notes
+        of(lines, line["epoch"])["weights"]["meant"] = {"3": 65535}
+        assert Flaw.WEIGHTS in dict(await flaws(place, line["epoch"], lines))
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import Any
 
 from chain.client.calls import quantize
 from chain.client.chain import Chain
+from chain.client.metagraph import Metagraph
 from scoring.shaping import burn
 from subnet.config import WeightsTable
 from subnet.definition import Subnet
@@ -37,7 +38,13 @@ async def check_weights(
     first = await start_of_epoch(chain, found.netuid, int(rounds[0]["block"]))
     end = await end_of_epoch(chain, found, int(rounds[-1]["block"]))
     me = (await chain.metagraph(found.netuid, end)).find(found.validator)
-    if me is None or me.last_update < first:
+    if me is None or me.last_update < first or me.last_update == me.registered_at:
+        return  # a seat counts as updated in the block it was bought in
+    if report.get("code") == "refused":
+        found.unchecked.append(
+            f"the chain took a row in block {me.last_update}, and round {rounds[-1]['round']} says "
+            "that it refused it"
+        )
         return
     if report["problem"] == CUT_SHORT:
         found.unchecked.append(f"round {rounds[-1]['round']} was stopped while it set its weights")
@@ -68,21 +75,36 @@ async def _check_meant(
 ) -> None:
     """The rows, made again of what is remembered and of who sat where."""
     block = line["weights"]["block"]
-    metagraph = await chain.metagraph(found.netuid, block - 1)
-    scores, owner = line["scores"], metagraph.owner_uid
-    by_uid = {n.uid: float(scores[n.hotkey]) for n in metagraph.neurons if n.hotkey in scores}
-    rows = subnet.mechanisms(by_uid)
+    rows = _make_again(subnet, line, weights, await chain.metagraph(found.netuid, block - 1))
     for number in sorted(rows.keys() - _reports(line).keys()):
         found.unchecked.append(f"{_name(number)} was not set in round {line['round']}")
     for number, report in _reports(line).items():
-        shares = burn(rows.get(number, {}), owner, weights.burn)
+        again, meant = rows.get(number, {}), _row(report["meant"])
+        if meant == again:
+            continue
+        # It was made some blocks before it landed: a seat may have changed hands in between.
+        then = await chain.metagraph(found.netuid, line["block"])
+        if meant == _make_again(subnet, line, weights, then).get(number, {}):
+            text = f"{_name(number)} is of the seats as they were in block {then.block}"
+            found.notes.append(f"{text}, and landed in block {report['block']}")
+            continue
+        where = f"round {line['round']}, {_name(number)} of block {block}"
+        found.differences.append(Difference(Flaw.WEIGHTS, where, meant, again))
+
+
+def _make_again(
+    subnet: Subnet[Any, Any], line: Line, weights: WeightsTable, metagraph: Metagraph
+) -> dict[int, dict[int, int]]:
+    """The row of each mechanism by the seats of `metagraph`, as the chain would store it."""
+    scores, owner = line["scores"], metagraph.owner_uid
+    by_uid = {n.uid: float(scores[n.hotkey]) for n in metagraph.neurons if n.hotkey in scores}
+    rows = {}
+    for number, row in subnet.mechanisms(by_uid).items():
+        shares = burn(row, owner, weights.burn)
         if not any(shares.values()) and owner is not None:
             shares = {owner: 1.0}
-        again = quantize(shares) if any(shares.values()) else {}
-        meant = _row(report["meant"])
-        if meant != again:
-            where = f"round {line['round']}, {_name(number)} of block {block}"
-            found.differences.append(Difference(Flaw.WEIGHTS, where, meant, again))
+        rows[number] = quantize(shares) if any(shares.values()) else {}
+    return rows
 
 
 async def _check_landed(
@@ -151,7 +173,7 @@ async def _compare_row(
     now = await chain.metagraph(found.netuid, block)
     me = now.find(found.validator)
     where = f"round {line['round']}, {_name(mechanism)} in block {block}"
-    if me is None and block > report["block"]:
+    if block > report["block"] and (me is None or me.registered_at > report["block"]):
         found.unchecked.append(f"{where}: the validator has lost its seat")
         return
     held = {} if me is None else await chain.weights(
