@@ -76,6 +76,14 @@ def at_home(path: Path) -> Path:
         raise ValueError(f"there is no home {path.parts[0]}") from None
 
 
+def _in_home(path: Path, name: str, source: str) -> Path:
+    """What was not looked at with the settings: a user of a container can have no home at all."""
+    try:
+        return at_home(path)
+    except ValueError as error:
+        raise InvalidSetting(name, source, str(error)) from None
+
+
 def _existing(path: Path) -> Path:
     """Said here, in one line, and not when the model is opened."""
     path = at_home(path)
@@ -332,7 +340,7 @@ class NetworkTable(Table):
     @property
     def wallet_folder(self) -> Path:
         """Folder of the wallet, with `hotkeys/` in it."""
-        return self.wallet_path.expanduser() / self.wallet
+        return _in_home(self.wallet_path, "network.wallet_path", "the settings") / self.wallet
 
     @property
     def hotkey_file(self) -> Path:
@@ -380,7 +388,8 @@ class Settings(BaseModel):
             else "".join(c if c.isalnum() else "-" for c in self.network.chain)
         )
         keys = Path(self.network.wallet) / self.network.hotkey
-        return Path(base).expanduser() / "subnet" / chain / str(self.netuid) / keys
+        state = _in_home(Path(base), "XDG_STATE_HOME", "the environment")
+        return state / "subnet" / chain / str(self.netuid) / keys
 
 
 class MinerSettings(Settings):

@@ -277,7 +277,7 @@ def _fact(value: object) -> Fact:
     """As it can be sent; before they were looked at when judged, an author's could be anything."""
     if isinstance(value, int | float | None):
         return value
-    return str(value)[:TEXT]
+    return str(value)[:TEXT].encode(errors="replace").decode()  # halves of a pair cannot be sent
 
 
 def _weight(lines: list[dict[str, Any]], hotkey: str) -> Weight | None:

@@ -170,7 +170,7 @@ def _texts(answer: Any) -> Iterator[str]:
 
 
 def _copied(questions: Sequence[Mapping[str, str]]) -> Iterator[Hint]:
-    """Pairs whose answers are the same more often than those of other pairs to the same questions.
+    """Pairs whose answers are the same more often than if every pair's were as likely to be.
 
     So where everybody's answers are much alike, nobody's are a hint.
     """

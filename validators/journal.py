@@ -427,7 +427,7 @@ def _peek(file: BinaryIO) -> dict[str, Any]:
     """The first line, if it is whole and sound; the file stays at its start."""
     try:
         line = json.loads(file.readline())
-    except ValueError:
+    except (ValueError, RecursionError):
         line = {}
     file.seek(0)
     return line if isinstance(line, dict) else {}

@@ -85,8 +85,10 @@ def _as_kept(judgement: Judgement) -> Judgement:
     for name, fact in judgement.facts.items():
         if not isinstance(name, str) or not isinstance(fact, Fact):
             raise TypeError(f"the fact {name!r} is {fact!r}: neither text nor a number")
-    json.dumps((dict(judgement.facts), grounds(judgement)), allow_nan=False)
-    return replace(judgement, score=float(judgement.score), reason=reason)
+    reason.encode()  # the ledger has it in UTF-8
+    facts = dict(judgement.facts)  # its author may write into it again
+    json.dumps((facts, grounds(judgement)), allow_nan=False)
+    return replace(judgement, score=float(judgement.score), reason=reason, facts=facts)
 
 
 def grounds(judgement: Judgement) -> dict[str, Any]:

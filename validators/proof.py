@@ -107,7 +107,8 @@ def explain(
             cause = Cause.PRUNED  # the others' shares grew by what was taken away
         else:
             cause = Cause.UNEXPLAINED
-        differences.append(Difference(uid, share, there, cause))
+        # Plain, whatever an author's shares are: they go into the journal.
+        differences.append(Difference(uid, float(share), float(there), cause))
     return tuple(differences)
 
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from chain.client.calls import U16_MAX
 from chain.client.metagraph import Metagraph, Neuron
 from chain.client.subnet import Schedule
 from chain.errors import ChainAway, ChainRefused
@@ -211,9 +212,21 @@ def rows_for(
     """The row of every mechanism; raises whatever an author's code does."""
     by_uid = {n.uid: scores[n.hotkey] for n in metagraph.neurons if n.hotkey in scores}
     return {
-        mechanism: burn(row, metagraph.owner_uid, bench.settings.weights.burn)
+        _plain(mechanism): burn(
+            {_plain(uid): weight for uid, weight in row.items()},
+            metagraph.owner_uid,
+            bench.settings.weights.burn,
+        )
         for mechanism, row in bench.subnet.mechanisms(by_uid).items()
     }
+
+
+def _plain(number: int) -> int:
+    """A uid that may come out of an array: JSON has no word for that, or would say "1.0"."""
+    plain = int(number)
+    if plain != number or not 0 <= plain <= U16_MAX:
+        raise ValueError(f"{number!r} is no uid and no mechanism")
+    return plain
 
 
 def shut_gate(bench: Bench, metagraph: Metagraph) -> WeightsReport | None:

@@ -183,9 +183,12 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _is_there(path: Path) -> bool:
     try:
-        return path.exists()
+        path.stat()  # from Python 3.14 on `exists` is False whatever went wrong
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError as error:  # a folder that this user may not look into, say
         raise StateError.of(path, error) from error
+    return True
 
 
 def _skip_runs(path: Path) -> None:

@@ -194,6 +194,28 @@ async def read_back(
 
     `own` is the seat whose weight on itself counts for nothing, if that is so for it.
     """
+    report = await _compared(chain, netuid, uid, block, weights, own=own, mechanism=mechanism)
+    if not report.landed:
+        text = "the chain holds other weights than were sent: %s, not %s"
+        log.error(text, report.found, report.meant)
+    for item in report.differences:
+        log.warning(
+            "weight of uid %d: meant %.6f, the chain has %.6f: %s",
+            item.uid, item.meant, item.found, item.cause.value,
+        )  # fmt: skip
+    return report
+
+
+async def _compared(
+    chain: Chain,
+    netuid: int,
+    uid: int,
+    block: int,
+    weights: Mapping[int, float],
+    *,
+    own: int | None,
+    mechanism: int,
+) -> WeightsReport:
     meant = quantize(weights)
     found = await chain.weights(netuid, uid, block, mechanism=mechanism)
     same = {target: value for target, value in found.items() if value} == meant
@@ -203,15 +225,7 @@ async def read_back(
             await chain.query("SubtensorModule", "MaxWeightsLimit", netuid, block=block) or U16_MAX
         )
     differences = explain(weights, found, own=own, limit=limit)
-    report = WeightsReport(True, same, block, meant, found, differences=differences)
-    if not report.landed:
-        log.error("the chain holds other weights than were sent: %s, not %s", found, meant)
-    for item in differences:
-        log.warning(
-            "weight of uid %d: meant %.6f, the chain has %.6f: %s",
-            item.uid, item.meant, item.found, item.cause.value,
-        )  # fmt: skip
-    return report
+    return WeightsReport(True, same, block, meant, found, differences=differences)
 
 
 async def _commit(
@@ -283,7 +297,7 @@ async def find_row(
     block: int,
     mechanism: int = 0,
 ) -> WeightsReport | None:
-    """What a plain row that seemed to fail came to, if the chain holds it after all.
+    """What a plain row that seemed to fail came to, if the chain holds it after all, cut or whole.
 
     `block` is that of the last row the chain has taken. Without this look it would count as never
     set, once the rate limit refuses a second one.
@@ -293,10 +307,11 @@ async def find_row(
     if burned and owner is None:
         return None
     meant = {owner: 1.0} if burned and owner is not None else weights
-    found = await chain.weights(metagraph.netuid, me.uid, metagraph.block, mechanism=mechanism)
-    if {uid: value for uid, value in found.items() if value} != quantize(meant):
-        return None
-    return WeightsReport(True, True, block, quantize(meant), found, burned=burned)
+    report = await _compared(
+        chain, metagraph.netuid, me.uid, metagraph.block, meant,
+        own=None if me.uid == owner else me.uid, mechanism=mechanism,
+    )  # fmt: skip
+    return dataclasses.replace(report, block=block, burned=burned) if report.landed else None
 
 
 async def find_landed(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from subnet.cli import exits, output
-from subnet.cli.place import Chain, Config, NetUid, search_working_folder
+from subnet.cli.place import Chain, Config, NetUid, a_number, search_working_folder
 
 if TYPE_CHECKING:
     from subnet.config import Settings
@@ -57,8 +57,9 @@ def audit(
     tolerance: Annotated[
         float | None,
         typer.Option(
+            callback=a_number,
             help="Scores this close are the same; by default almost none, 0.01 where "
-            "a model judges."
+            "a model judges.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,

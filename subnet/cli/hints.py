@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from subnet.cli import output
-from subnet.cli.place import ValidatorPlace, find_journal, with_place
+from subnet.cli.place import ValidatorPlace, a_number, find_journal, with_place
 
 if TYPE_CHECKING:
     from chain.client.metagraph import Metagraph
@@ -26,7 +26,8 @@ DAY_S = 86_400.0
 def hints(
     place: ValidatorPlace,
     days: Annotated[
-        float, typer.Option(min=0.0, help="Look at so many days of the journal.")
+        float,
+        typer.Option(min=0.0, callback=a_number, help="Look at so many days of the journal."),
     ] = 7.0,
     offline: Annotated[
         bool, typer.Option("--offline", help="Do not ask the chain: the journal alone.")

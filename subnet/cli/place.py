@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -101,6 +102,16 @@ def at_home(path: Path, option: str) -> Path:
         return config.at_home(path)
     except ValueError as error:
         raise typer.BadParameter(f"{option}: {error}") from None
+
+
+def a_number(value: float | None) -> float | None:
+    """What an option may be: `nan` is neither below a limit nor above it.
+
+    Older releases of typer take it inside of every range.
+    """
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("nan is no number")
+    return value
 
 
 def find_journal(folder: Path) -> Path:

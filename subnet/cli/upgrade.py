@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json as jsonlib
 import os
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from subnet.cli import exits, output
-from subnet.cli.place import Definition, ValidatorPlace, with_place
+from subnet.cli.place import Definition, ValidatorPlace, a_number, with_place
 
 if TYPE_CHECKING:
     from subnet.config import ValidatorSettings
@@ -58,7 +59,10 @@ def upgrade(
     ] = None,
     since: Annotated[str, typer.Option(help="How far back, as 7d, 12h or 90m.")] = "1d",
     limit: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of weight that may change hands.")
+        float,
+        typer.Option(
+            min=0.0, max=1.0, callback=a_number, help="Share of weight that may change hands."
+        ),
     ] = LIMIT,
     canary: Annotated[
         bool, typer.Option("--canary", help="Only show the difference; switch nothing.")
@@ -133,8 +137,10 @@ def _ensure_link(link: Path) -> None:
     try:
         if not link.parent.is_dir():
             raise typer.BadParameter(f"there is no folder {link.parent}")
-        if link.exists() and not link.is_symlink():
+        if not stat.S_ISLNK(link.lstat().st_mode):
             raise typer.BadParameter(f"{link} is no link: the service must run from one")
+    except FileNotFoundError:
+        pass  # it will be made
     except OSError as error:
         raise typer.BadParameter(f"{link}: {error.strerror}") from None
 

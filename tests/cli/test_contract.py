@@ -181,6 +181,20 @@ def test_a_url_that_is_none_is_no_bug() -> None:
     assert (code, out) == (exits.USAGE, "") and "is no http://HOST:PORT/PATH" in err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("hints", "--state", ".", "--days"),
+        ("upgrade", "--canary", "--with", "x:Y", "--limit"),
+        ("audit", "--validator", "5V", "--epoch", "1", "--journal", os.devnull, "--tolerance"),
+    ],
+)
+def test_what_is_no_number_is_in_no_range(words: tuple[str, ...]) -> None:
+    code, out, err = invoke(*words, "nan")
+    assert (code, out) == (exits.USAGE, "")
+    assert err.startswith(f"error: Invalid value for '{words[-1]}'")
+
+
 def test_the_home_of_nobody(tmp_path: Path) -> None:
     config = tmp_path / "subnet.toml"
     config.write_text('[validator]\nstate = "~nobody-here/x"\n')

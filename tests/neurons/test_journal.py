@@ -30,8 +30,9 @@ from subnet.cli.app import app
 from subnet.definition import Judgement
 from subnet.errors import StateError
 from subnet.protocol import Reply, Task
+from subnet.wire.codec import decode, encode
 from tests.neurons.history import Double, Doubled, Doubling, History, bare, bare_reply
-from validators.explain import Recent, Unknown
+from validators.explain import Explanation, Recent, Unknown
 from validators.hints import find_hints
 from validators.journal import SCHEMA, Journal, last_round, read
 from validators.replay import Rules, replay
@@ -446,17 +447,28 @@ def test_a_head_that_is_none_is_named_and_not_stumbled_over(path: Path, part: An
                 look(path)
 
 
+def test_a_first_line_without_end_is_named_and_not_stumbled_over(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("[" * 200_000 + "\n")
+    with Journal(path), pytest.raises(StateError, match="line 1 is damaged: RecursionError"):
+        last_round(path)
+
+
 def test_what_an_author_s_judge_said_before_it_was_looked_at(path: Path) -> None:
     """Earlier versions wrote down whatever it gave: such a journal is read all the same."""
     path.parent.mkdir()
-    reply = bare_reply(score=True, facts={"tokens": [1, 2], "off": False, "why": "x" * 900})
+    facts = {"tokens": [1, 2], "off": False, "why": "x" * 900, "half": "\ud800"}
+    reply = bare_reply(score=True, facts=facts)
     path.write_text(json.dumps({"schema": 3, **bare(1, replies=[reply])}) + "\n")
     recent = Recent()
     for line in read(path):
         recent.note(line)
-    (question,) = recent.explain("5Hot").questions
+    explanation = recent.explain("5Hot")
+    (question,) = explanation.questions
     assert question.score == 1.0
-    assert question.facts == {"tokens": "[1, 2]", "off": False, "why": "x" * 200}
+    kept = {"tokens": "[1, 2]", "off": False, "why": "x" * 200, "half": "?"}
+    assert question.facts == kept
+    assert decode(Explanation, encode(explanation)) == explanation
 
 
 @pytest.mark.parametrize("lacks", ["weights", "round", "replies"])

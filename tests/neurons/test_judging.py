@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from scoring.policies import Claim
 from scoring.verify.statement import Measure, measured
-from subnet.definition import Judgement, Miner, MinerOptions, Subnet
+from subnet.definition import Fact, Judgement, Miner, MinerOptions, Subnet
 from subnet.errors import EngineAway, EngineRefused
 from subnet.protocol import Answer, Challenge, Failure, Reply, Task, Timing
 from validators.judge import ENGINE_REFUSED, JUDGE_FAILED, UNNAMED, judge
@@ -53,6 +54,8 @@ class Fragile(Subnet[Ask, Said]):
         if reply.answer.text == "single":  # as an array has it, and JSON has not
             measure = Measure("margin", np.float32(0.5), 0.5)  # type: ignore[arg-type]
             return Judgement(1.0, "fine", statements=(measured("check", [measure]),))
+        if reply.answer.text == "half":  # of a pair, for which UTF-8 has no bytes
+            return Judgement(1.0, "\ud800")
         if reply.answer.text == "claim":
             return Judgement(1.0, "fine", claim=Claim(math.nan, 1.0))
         if reply.answer.text == "is":
@@ -90,12 +93,28 @@ async def test_a_score_is_a_number_whatever_was_compared() -> None:
     assert (score, type(score), reason) == (1.0, float, "same")
 
 
+async def test_facts_are_those_of_their_answer() -> None:
+    class Lazy(Fragile):
+        facts: ClassVar[dict[str, Fact]] = {}
+
+        async def score(self, task: Task[Ask], reply: Reply[Said]) -> Judgement:
+            assert reply.answer is not None
+            self.facts["text"] = reply.answer.text
+            return Judgement(1.0, "fine", self.facts)
+
+    task = Task("1", Ask())
+    judged = await judge(Lazy(), [(task, reply("a")), (task, reply("b"))])
+    assert [item.judgement.facts for item in judged] == [{"text": "a"}, {"text": "b"}]
+
+
 @pytest.mark.parametrize("failure", list(Failure))
 async def test_every_failure_is_worth_nothing_and_says_why(failure: Failure) -> None:
     assert await opinions(reply(None, failure)) == [(0.0, failure.value)]
 
 
-BREAKING = ["poison", "nan", "inf", "-0.1", "1.1", "ratio", "list", "code", "single", "claim"]
+BREAKING = [
+    "poison", "nan", "inf", "-0.1", "1.1", "ratio", "list", "code", "single", "claim", "half",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", BREAKING)

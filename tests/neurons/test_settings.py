@@ -190,6 +190,16 @@ def test_state_lies_apart_for_each_hotkey(tmp_path: Path) -> None:
     assert all(path.is_relative_to(tmp_path) for path in folders)
 
 
+def test_a_user_without_a_home_is_told_which_setting_needs_one() -> None:
+    settings = load(ValidatorSettings, environment={"SUBNET_NETWORK_NETUID": "2"})
+    with pytest.raises(InvalidSetting, match=r"XDG_STATE_HOME .*: there is no home ~nobody-here"):
+        settings.state_folder({"XDG_STATE_HOME": "~nobody-here/x"})
+    # As the default is, which nothing looks at when it is read.
+    network = NetworkTable.model_construct(wallet_path=Path("~nobody-here/x"), wallet="w")
+    with pytest.raises(InvalidSetting, match=r"wallet_path .*: there is no home ~nobody-here"):
+        network.wallet_folder  # noqa: B018
+
+
 def write_key(path: Path, keypair: Keypair) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(serialized_keypair_to_keyfile_data(keypair))

@@ -166,13 +166,20 @@ async def test_questions_of_their_own_where_nobody_is_there() -> None:
 
 async def test_what_cannot_be_written_down_is_the_definitions_fault() -> None:
     class Odd(Dice):
-        def tasks(self, seed: bytes) -> Iterator[Task[Number]]:
-            yield Task("1", Number(value=1), reference=float("nan"))
+        def __init__(self, task: Task[Number]) -> None:
+            self.task = task
 
-    with pytest.raises(DefinitionError, match="task 1 cannot be written down"):
-        await Vault(Odd(), seed=b"s", asked=never).seal(
-            1, netuid=1, validator="v", turns=1, tasks=1
-        )
+        def tasks(self, seed: bytes) -> Iterator[Task[Number]]:
+            yield self.task
+
+    for task in (
+        Task("1", Number(value=1), reference=float("nan")),
+        Task(1, Number(value=1)),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(DefinitionError, match="task 1 cannot be written down"):
+            await Vault(Odd(task), seed=b"s", asked=never).seal(
+                1, netuid=1, validator="v", turns=1, tasks=1
+            )
 
 
 def test_a_sealed_file_that_is_damaged_or_newer_is_named(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +50,12 @@ def test_what_the_limit_cuts_is_clipped() -> None:
     found = quantize({1: 0.5, 2: 0.25, 3: 0.25})
     assert causes(meant, found, limit=32768) == dict.fromkeys((1, 2, 3), Cause.CLIPPED)
     assert set(causes(meant, found).values()) == {Cause.UNEXPLAINED}
+
+
+def test_a_difference_goes_into_the_journal_whatever_numbers_an_author_has() -> None:
+    meant = {1: np.float32(0.75), 2: np.float32(0.25)}
+    differences = explain(meant, {1: 65535})  # type: ignore[arg-type]
+    assert [json.loads(json.dumps(item.line()))["meant"] for item in differences] == [0.75, 0.25]
 
 
 def test_a_seat_that_was_sold_is_pruned_and_the_others_grow() -> None:

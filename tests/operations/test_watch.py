@@ -5,12 +5,14 @@ What is meant, what is found and why goes into the journal; what must not go uns
 
 from __future__ import annotations
 
+import json
 import logging
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from bittensor_core import Keypair
 
@@ -134,10 +136,16 @@ async def test_zeros_are_burned_and_what_is_no_weight_is_a_reason(
     assert await stage.chain.weights(stage.netuid, 1) == nothing.found
 
 
+@pytest.mark.parametrize(
+    ("most", "row"), [(65_535, {2: 65535, 3: 7282}), (40_000, {2: 65535, 3: 41836})]
+)
 async def test_a_row_that_seemed_to_fail_and_is_there_is_not_set_twice(
-    stage: Paying, monkeypatch: pytest.MonkeyPatch
+    most: int, row: dict[int, int], stage: Paying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where the chain's limit has cut it."""
     limit = admin("sudo_set_weights_set_rate_limit", netuid=stage.netuid, weights_set_rate_limit=99)
+    key = s.MaxWeightsLimit._key(NetUid(stage.netuid))
+    stage.node.set_storage({key: s.MaxWeightsLimit.value.encode(most)})
     send = stage.chain.set_weights
     attempts = 0
 
@@ -150,10 +158,11 @@ async def test_a_row_that_seemed_to_fail_and_is_there_is_not_set_twice(
 
     monkeypatch.setattr(stage.chain, "set_weights", lose_the_answer)
     monkeypatch.setattr(rows, "RETRY_S", (0.0,))
-    scores = {MINER.ss58_address: 1.0}
+    scores = {MINER.ss58_address: 0.9, OTHER.ss58_address: 0.1}
     report = await rows.set_weights_at_last(stage.bench, await stage.moment(), scores)
     assert (report.set, report.landed, attempts) == (True, True, 1)
-    assert report.found == await stage.chain.weights(stage.netuid, 1) == {2: 65535}
+    assert report.found == await stage.chain.weights(stage.netuid, 1) == row
+    assert report.meant == {2: 65535, 3: 7282}
 
 
 async def test_a_row_that_is_said_to_be_refused_and_is_there_has_landed(
@@ -192,6 +201,22 @@ async def test_every_mechanism_has_a_row_of_its_own(
     assert report.others[2].code is Code.REFUSED
     del rows[0]
     assert (await stage.pay(miner=1.0)).code is Code.INVALID
+
+
+@pytest.mark.parametrize("kind", [np.int64, float, bool])
+async def test_uids_are_plain_whatever_numbers_an_author_has(
+    kind: Callable[[int], int], stage: Paying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the row is on the chain, and the journal cannot be written, or not be read again."""
+    made: dict[int, Any] = {kind(0): {kind(1): 1.0}}
+    monkeypatch.setattr(Unanswered, "mechanisms", lambda self, scores: made)
+    metagraph = await stage.chain.metagraph(stage.netuid)
+    found = rows.rows_for(stage.bench, metagraph, {})
+    assert json.dumps(found) == '{"0": {"1": 1.0}}'
+    for uid in (1.5, -1, 65_536, "1"):
+        made[kind(0)] = {uid: 1.0}
+        with pytest.raises(ValueError, match=f"{uid!r} is no uid"):
+            rows.rows_for(stage.bench, metagraph, {})
 
 
 async def test_an_epoch_s_standing_is_in_the_journal(stage: Paying) -> None:

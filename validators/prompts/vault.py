@@ -22,7 +22,15 @@ from scoring.verify.merkle import leaf_hash
 from subnet.definition import Subnet
 from subnet.errors import DefinitionError
 from subnet.protocol import A, C, Reply, Target, Task
-from validators.prompts.leaf import ALL, SALT_BYTES, Leaf, group_names, is_for, who_is_probed
+from validators.prompts.leaf import (
+    ALL,
+    SALT_BYTES,
+    Leaf,
+    NoLeaf,
+    group_names,
+    is_for,
+    who_is_probed,
+)
 from validators.prompts.origin import canary_seed
 from validators.prompts.sealing import Sealing, Sealings
 from validators.prompts.secret import sealing_seed
@@ -300,7 +308,7 @@ class Vault(Generic[C, A]):
                 **place,
             )
             task_of(self._subnet, Leaf.parse(leaf.text))
-        except ValueError as error:
+        except (NoLeaf, ValueError) as error:
             problem = f"task {task.id} cannot be written down and read again: {error}"
             raise DefinitionError(type(self._subnet).__name__, problem) from error
         return leaf
