@@ -52,6 +52,9 @@ _MODEL_DEFAULTS = bytes.fromhex("00000000000000000000000000000000ffffffff0100000
     74, b"\0"
 ) + b"\1".ljust(6, b"\0")
 """What llama_context_default_params and llama_model_default_params return, byte for byte."""
+_CONTEXT_GAPS = frozenset((142, 143))
+_MODEL_GAPS = frozenset((36, 37, 38, 39, 78, 79))
+"""Bytes between their fields, which nobody writes: what lay there before is found in them."""
 
 _GPU_LAYERS = 0x10
 _N_CTX, _N_BATCH, _N_UBATCH, _N_SEQ_MAX = 0x00, 0x04, 0x08, 0x0C
@@ -163,6 +166,20 @@ def write_frame(stream: IO[bytes], head: dict[str, Any], rest: bytes = b"") -> N
     stream.flush()
 
 
+def is_model(found: _Struct) -> bool:
+    """Whether these are the defaults of a model, laid out as they are known here."""
+    return _is(found, _MODEL_DEFAULTS, _MODEL_GAPS)
+
+
+def is_context(found: _Struct) -> bool:
+    """The same of a context."""
+    return _is(found, _CONTEXT_DEFAULTS, _CONTEXT_GAPS)
+
+
+def _is(found: _Struct, known: bytes, gaps: frozenset[int]) -> bool:
+    return all(found.bytes[at] == byte for at, byte in enumerate(known) if at not in gaps)
+
+
 class Library:
     """llama.cpp with one model open; see the C interface for what its functions do."""
 
@@ -179,9 +196,8 @@ class Library:
             self._c.llama_model_default_params(),
             self._c.llama_context_default_params(),
         )
-        for found, known in ((model, _MODEL_DEFAULTS), (context, _CONTEXT_DEFAULTS)):
-            if bytes(found)[: len(known)] != known:
-                _refuse(f"xllamacpp {xllamacpp.__version__} has an interface not known here")
+        if not is_model(model) or not is_context(context):
+            _refuse(f"xllamacpp {xllamacpp.__version__} has an interface not known here")
         if not self._knows_batches():
             _refuse(f"xllamacpp {xllamacpp.__version__} has batches not known here")
         self._log = _Log(_note)  # kept: llama.cpp calls it as long as it lives

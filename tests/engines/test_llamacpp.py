@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import platform
 import random
 import signal
 import subprocess
@@ -491,6 +492,35 @@ def test_a_library_with_another_interface_is_refused(
         assert child.wait(60) == 1
     assert f"has {problem} here" in said.decode()
     assert told == b""
+
+
+def test_what_lies_between_the_fields_of_a_struct_is_nothing() -> None:
+    """It is whatever the stack held before: here, bytes of a struct that was passed by value."""
+    code = (
+        "import ctypes, xllamacpp\n"
+        "from subnet.engines import llama_worker as w\n"
+        "library = ctypes.CDLL(xllamacpp.xllamacpp.__file__)\n"
+        "passed, before = w._Struct(), ctypes.CDLL(None).getpid\n"
+        "before.argtypes = [w._Struct]\n"
+        "for name, known, is_known in (\n"
+        "    ('model', w._MODEL_DEFAULTS, w.is_model),\n"
+        "    ('context', w._CONTEXT_DEFAULTS, w.is_context),\n"
+        "):\n"
+        "    defaults = getattr(library, f'llama_{name}_default_params')\n"
+        "    defaults.restype, defaults.argtypes = w._Struct, []\n"
+        "    for byte in (0, 255):\n"
+        "        ctypes.memset(ctypes.addressof(passed), byte, ctypes.sizeof(passed))\n"
+        "        before(passed)\n"
+        "        found = defaults()\n"
+        "        print(is_known(found), bytes(found)[:len(known)] == known)\n"
+        "        found.bytes[0] ^= 1\n"
+        "        assert not is_known(found)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    clean, dirty = zip(*(line.split() for line in done.stdout.splitlines()), strict=True)
+    assert set(clean) == {"True"}
+    if (sys.platform, platform.machine()) == ("linux", "x86_64"):  # elsewhere stacks differ
+        assert dirty == ("True", "False", "True", "False")
 
 
 @pytest.mark.slow
